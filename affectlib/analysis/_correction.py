@@ -14,31 +14,40 @@ two; a figure is computed for every draw, and its interval is what the draws spa
   contradict it (a robust mixture prior; Schmidli et al., Biometrics 70, 2014, pp. 1023-1032).
   The estimate leaves out what the interval adds to counts of 0: a third of a row among thousands
   is much of a rare share.
+
+Public functions other than `prevalence` and `themes` know no error rates, and give figures as
+labelled. `report` corrects them by the functions at the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from math import inf
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import expit, logit
 
-from affectlib.analysis._intervals import (
-    Estimate,
-    Floats,
-    clustered_mean,
-    effective_size,
-    kish,
-)
+from affectlib.analysis import _intervals
+from affectlib.analysis._frames import labels_table, user_keys
+from affectlib.analysis._intervals import NONE, Estimate, Floats
 from affectlib.analysis.accuracy import Accuracy
 
-__all__ = ["Apparent", "ErrorRates", "GoldUnits", "Target", "drawn_by_row"]
+__all__ = [
+    "Apparent",
+    "ErrorRates",
+    "GoldUnits",
+    "Target",
+    "becomes_charged",
+    "corrected_share",
+    "difference_of",
+    "drawn_by_row",
+]
 
 Target: TypeAlias = Literal["corpus", "population"]
 """These transcripts, or all that users like these would write."""
@@ -59,24 +68,28 @@ _LEAST_POWER = 0.05
 _SPREAD_OUT = 0.6
 _NEARLY_ALL = 1 - 1e-6
 _TINY = 1e-12
+_CONFIDENCE = 0.95
+"""That of the rows that are corrected afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
 class Apparent:
-    """The share of `units` that the classifier calls emotional.
-
-    Its effective sample size for the population is `size`, infinite for a figure of the corpus.
-    """
+    """The share of `units` that the classifier calls emotional."""
 
     share: float
     units: float
     size: float = inf
+    """The effective sample size for the population; infinite for a figure of the corpus."""
 
     @classmethod
     def of_users(cls, called: Floats, units: Floats, confidence: float) -> Apparent:
         """Return the share in the population from counts of each user, shape ``[users]``."""
-        share, spread = clustered_mean(called, units)
-        return cls(share, units.sum(), effective_size(share, spread, kish(units), confidence))
+        share, spread = _intervals.clustered_mean(called, units)
+        return cls(
+            share,
+            units.sum(),
+            _intervals.effective_size(share, spread, _intervals.kish(units), confidence),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +119,9 @@ class GoldUnits:
     def size(self) -> float:
         """The effective number of draws."""
         if self.by_row:
-            return kish(self.weight)
+            return _intervals.kish(self.weight)
         _, places = np.unique(self.user, return_inverse=True)
-        return kish(np.bincount(places, self.weight).astype(np.float64))
+        return _intervals.kish(np.bincount(places, self.weight).astype(np.float64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +186,7 @@ class ErrorRates:
     ) -> ErrorRates:
         """Return what gold labels say, with counts from elsewhere as prior.
 
-        `called` is the share of the corpus that is called emotional, and `predicted` the mean
-        prediction there of units called emotional, and of the others.
+        `predicted` is the corpus's mean prediction of units called emotional, and of the others.
         """
         counts = [_counts(gold.of(True), predicted[0]), _counts(gold.of(False), predicted[1])]
         estimate = [hits / max(hits + rest, _TINY) for hits, rest in counts]
@@ -251,25 +263,19 @@ class ErrorRates:
         return Estimate(float(np.clip(middle, low, high)), low, high)
 
     def plausible_range(self, called: Apparent, confidence: float) -> tuple[float, float]:
-        """Return between which true shares the known errors give a share of labels.
-
-        Where they cannot give it, that is the nearest share, 0 or 1.
-        """
+        """Return between which true shares the known errors give a share of labels, or nearly."""
         draws = self._true(self._labels(called))
         low, high = _ends(draws, confidence)
         nearest = 0.0 if high <= 0 else 1.0
         return _inside(draws, confidence) if low < 1 and high > 0 else (nearest, nearest)
 
     def _between(self, called: Apparent, confidence: float) -> tuple[float, float]:
-        """Return the ends of the interval of the true share behind a share of labels.
-
-        It is never above the share without false alarms, nor below the share without misses. These
-        are its ends where the known errors cannot give such a share of labels, as errors must be
-        rarer there.
-        """
+        """Return the ends of the interval of the true share behind a share of labels."""
         labels = self._labels(called)
         draws = self._true(labels)
         low, high = _ends(draws, confidence)
+        # It is never above the share without false alarms, nor below that without misses: its ends
+        # where the known errors cannot give such a share of labels, as errors must be rarer there.
         spared = np.maximum(self.specificity, _LEAST_POWER)
         least, _ = _ends((labels + self.specificity - 1) / spared, confidence)
         _, most = _ends(labels / np.maximum(self.sensitivity, _LEAST_POWER), confidence)
@@ -339,16 +345,12 @@ class ErrorRates:
         return Estimate(float(np.clip(later, low, high)), low, high)
 
     def _size(self, called: Apparent) -> float:
-        """Return the effective number of labels that the rate of emotional labels rests on.
-
-        In a corpus, that rate varies only by label error; in a population, it also varies between
-        users.
-        """
+        """Return the effective number of labels that the rate of emotional labels rests on."""
         found, spared = float(np.median(self.sensitivity)), float(np.median(self.specificity))
         power = max(found + spared - 1, _LEAST_POWER)
         true, by_error = _by_error(called.share, found, spared)
         inner = max(called.share * (1 - called.share), _TINY)
-        if called.size == inf:
+        if called.size == inf:  # a corpus, in which it varies by label error only
             return called.units * max(inner / max(by_error, _TINY), 1.0)
         if self.shares is None:
             return called.size
@@ -365,10 +367,7 @@ def _by_error(called: float, found: float, spared: float) -> tuple[float, float]
 
 
 def drawn_by_row(units: Floats, users: int, rows: int) -> bool:
-    """Tell whether gold labels are of about as many users as rows drawn one by one would be.
-
-    `units` is how many rows each user has; there are `rows` gold labels of `users` users.
-    """
+    """Tell whether gold labels are of about as many `users` as `rows` drawn one by one would be."""
     expected = (1 - (1 - units / units.sum()) ** rows).sum()
     return bool(users >= _SPREAD_OUT * expected)
 
@@ -387,9 +386,9 @@ def _normal_places() -> Floats:
 
 
 def _grid(counts: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
-    """Return equally likely precisions, and shares missed among the units not called emotional.
+    """Return equally likely precisions and shares missed, from counts of emotional rows and others.
 
-    `counts` are of emotional rows and others, among those called emotional and among the rest.
+    The first of `counts` are among those called emotional, the second among the rest.
     """
     places = (np.arange(_GRID) + 0.5) / _GRID
     each = (stats.beta.ppf(places, hits + _NEUTRAL, rest + _NEUTRAL) for hits, rest in counts)
@@ -398,10 +397,7 @@ def _grid(counts: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
 
 
 def _rates_of(share: float, precision: Floats, missed: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return sensitivities and specificities, and the true share with each.
-
-    `share` is called emotional, of which `precision` is, and of the others `missed`.
-    """
+    """Return sensitivities and specificities, and the true share with each, of a share called."""
     true = share * precision + (1 - share) * missed
     with np.errstate(divide="ignore", invalid="ignore"):
         sensitivity = np.nan_to_num(share * precision / true)
@@ -484,3 +480,65 @@ def _counts(gold: GoldUnits, mean: float) -> tuple[float, float]:
     variance = trust * seen + (1 - trust) * max(plain, seen)
     worth = inner / variance
     return share * worth, (1 - share) * worth
+
+
+def corrected_share(errors: ErrorRates, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Take label error out of a share of messages."""
+    if row["estimate"] is None:
+        return row
+    share = row["estimate"]
+    # How many independent messages would give this interval.
+    error = max(_error_of(row), 1e-9)
+    inner = max(share * (1 - share), 1.0 / row["units"])
+    called = Apparent(share, row["units"], float(min(inner / error**2, row["units"])))
+    return {**row, **asdict(errors.share(called, _CONFIDENCE))}
+
+
+def difference_of(errors: ErrorRates, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Take label error out of a difference of shares of labels with its interval."""
+    found = errors.difference(row["estimate"], _error_of(row), _CONFIDENCE)
+    return {**row, **asdict(found)}
+
+
+def _error_of(row: Mapping[str, Any]) -> float:
+    """Return the standard error that an interval of a row stands for."""
+    return float((row["high"] - row["low"]) / 2 / stats.norm.ppf((1 + _CONFIDENCE) / 2))
+
+
+def becomes_charged(
+    labels: pl.LazyFrame,
+    messages: pl.LazyFrame,
+    errors: ErrorRates,
+    message_errors: ErrorRates,
+    min_users: int,
+) -> dict[str, Any] | None:
+    """Estimate the share of conversations with a charged turn among those that begin with a task.
+
+    It is None if no conversation has two turns.
+    """
+    source = user_keys(labels_table(labels).labelled())
+    turns = labels_table(messages, "messages").labelled()
+    keys = [name for name in source.conversation_keys() if name in turns.conversation_keys()]
+    begun = turns.rows.group_by(keys).agg(
+        pl.col("charged").sort_by("message").first().alias("first"), pl.len().alias("turns")
+    )
+    by_user = (
+        source.rows.select(*keys, "_user", "charged")
+        .join(begun.filter(pl.col("turns") > 1), on=keys, nulls_equal=True)
+        .group_by("_user")
+        .agg(pl.len().alias("units"), pl.col("charged", "first").sum())
+        .select(pl.col("_user"), pl.col("units", "charged", "first").cast(pl.Float64))
+        .sort("_user")
+        .collect(engine="streaming")
+    )
+    if by_user.is_empty():
+        return None
+    units = by_user["units"].to_numpy()
+    whole, first = (
+        Apparent.of_users(by_user[name].to_numpy(), units, _CONFIDENCE)
+        for name in ("charged", "first")
+    )
+    hidden = len(by_user) < min_users
+    found = NONE if hidden else errors.onset_share(whole, first, message_errors, _CONFIDENCE)
+    counts = {"units": int(units.sum()), "users": len(by_user)}
+    return asdict(found) | (dict.fromkeys(counts) if hidden else counts) | {"suppressed": hidden}

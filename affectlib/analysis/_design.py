@@ -44,10 +44,7 @@ def design_of(
 
 
 def require_whole(sheet: pl.DataFrame, key: Sequence[str], name: str) -> None:
-    """Refuse a sheet that lost rows, answered or not, or whose design was changed.
-
-    `key` names the columns that tell its rows apart.
-    """
+    """Refuse a sheet that lost rows, told apart by `key`, or whose design was changed."""
     if DESIGN not in sheet.columns:
         return
     parts = _parts(sheet, key, name)

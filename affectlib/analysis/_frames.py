@@ -14,15 +14,8 @@ from narwhals.typing import IntoDataFrame, IntoDataFrameT
 from numpy.typing import NDArray
 
 from affectlib._values import name_list, to_time
-from affectlib.analysis._provenance import (
-    COLUMN,
-    KINDS,
-    UNKNOWN,
-    Kind,
-    Provenance,
-    known_origin,
-    remembered,
-)
+from affectlib.analysis import _provenance
+from affectlib.analysis._provenance import Kind, Provenance
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.corpus.rows import RowLevel
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
@@ -100,13 +93,13 @@ class Table:
     def columns(self) -> list[str]:
         return self.rows.collect_schema().names()
 
-    def require(self, names: Iterable[str]) -> Self:
+    def require(
+        self, names: Iterable[str], error: type[OptionError | TableError] = TableError
+    ) -> Self:
         """Return the table itself if it has these columns."""
         for name in names:
             if name not in self.columns:
-                raise TableError(
-                    f"{self.name}: no column {name!r}; there are {name_list(self.columns)}"
-                )
+                raise error(f"{self.name}: no column {name!r}; there are {name_list(self.columns)}")
         return self
 
     def collect(self, *names: str) -> pl.DataFrame:
@@ -120,18 +113,14 @@ class Labels(Table):
     """Labelled rows with ids as text and times in UTC, what a row is, and who made the labels."""
 
     level: RowLevel
-    provenance: Provenance = UNKNOWN
+    provenance: Provenance = _provenance.UNKNOWN
 
     def accuracy(
         self, measured: Accuracy | None = None, kind: Kind = "logs", *, beside_gold: bool = False
     ) -> Accuracy | None:
-        """Return the accuracy that a user gives, or else what the model says of itself.
-
-        What a calibrated or fine-tuned model says may have been measured on the same gold labels
-        that it is used with (`beside_gold`), and must not count twice.
-        """
-        if kind not in KINDS:
-            raise OptionError(f"unknown kind {kind!r}; use {' or '.join(KINDS)}")
+        """Return the accuracy that a user gives, or else what the model says of itself."""
+        if kind not in _provenance.KINDS:
+            raise OptionError(f"unknown kind {kind!r}; use {' or '.join(_provenance.KINDS)}")
         if measured is not None:
             if kind != "logs":
                 raise OptionError("`measured` and `kind` contradict each other; give one of them")
@@ -146,6 +135,7 @@ class Labels(Table):
                     "`measured`"
                 )
             return found
+        # It may have been measured on these gold labels, which must not count twice.
         return None if known.fitted and beside_gold else known.measured.get(self.level)
 
     @property
@@ -153,12 +143,10 @@ class Labels(Table):
         return "timestamp" if self.level == "message" else "started_at"
 
     def conversation_keys(self) -> list[str]:
-        """Return the columns that tell conversations apart.
-
-        The user's id is one: of files put together, each has numbered its conversations from 0.
-        """
+        """Return the columns that tell conversations apart."""
         keys = [name for name in KEYS if name in self.columns]
         self.require(keys or KEYS)
+        # Of files put together, each has numbered its conversations from 0.
         return [*keys, "user_id"] if "user_id" in self.columns else keys
 
     def distinct_keys(self) -> list[str]:
@@ -219,16 +207,14 @@ def _package(frame: object) -> str:
 
 
 def labels_table(frame: AnyFrame, name: str = "labels") -> Labels:
-    """Take a frame of labels: drop rows that failed, make ids text, times UTC and NaN null.
-
-    Columns that begin with an underscore are left out; such names are for what is computed.
-    """
+    """Take a frame of labels: drop rows that failed, make ids text, times UTC and NaN null."""
     source = table(frame, name)
     schema = source.rows.collect_schema()
     for column in (*_TEXTS, *_NUMBERS):
         if column in schema and schema[column].is_nested():
             raise TableError(f"{name}, {column}: expected single values, got lists")
     require_numbers(source, (c for c in _NUMBERS if schema.get(c, pl.Null) != pl.Null))
+    # Such names are for what is computed.
     rows = source.rows.drop([column for column in schema if column.startswith("_")])
     if "status" in schema:
         rows = rows.filter(pl.col("status").is_null() | (pl.col("status") == "ok"))
@@ -246,7 +232,7 @@ def labels_table(frame: AnyFrame, name: str = "labels") -> Labels:
     labels = Labels(rows, name, "message" if "message" in schema.names() else "conversation")
     found = getattr(frame, _CHECKED, None) if isinstance(frame, pl.LazyFrame) else None
     if found is None:
-        found = _origin(labels, remembered(frame))
+        found = _origin(labels, _provenance.remembered(frame))
         _refuse_doubles(labels)
         if isinstance(frame, pl.LazyFrame):
             setattr(frame, _CHECKED, found)
@@ -255,21 +241,23 @@ def labels_table(frame: AnyFrame, name: str = "labels") -> Labels:
 
 def _origin(labels: Labels, said: Provenance) -> Provenance:
     """Return the provenance of all rows; `said` is what the frame says, perhaps of other rows."""
-    if COLUMN not in labels.columns:
+    if _provenance.COLUMN not in labels.columns:
         return said
-    codes = labels.rows.select(pl.col(COLUMN).cast(pl.String).unique()).collect(engine="streaming")
-    found = sorted(codes[COLUMN].drop_nulls())
+    codes = labels.rows.select(pl.col(_provenance.COLUMN).cast(pl.String).unique()).collect(
+        engine="streaming"
+    )
+    found = sorted(codes[_provenance.COLUMN].drop_nulls())
     if not found:
         return said
     if len(codes) > 1:
-        parts = [known_origin(code).name or f"provenance {code}" for code in found]
+        parts = [_provenance.known_origin(code).name or f"provenance {code}" for code in found]
         parts += ["no known model"] * (len(codes) - len(found))
         raise TableError(
             f"{labels.name}: these are labels of several models or operating points "
             f"({'; '.join(parts)}), which err in different ways; analyse each by itself (column "
-            f"{COLUMN!r}), or label all with one"
+            f"{_provenance.COLUMN!r}), or label all with one"
         )
-    origin = said if said.code == found[0] else known_origin(found[0])
+    origin = said if said.code == found[0] else _provenance.known_origin(found[0])
     if not origin.model:
         warn(
             f"{labels.name}: nothing says any more which model made these labels (provenance "
@@ -295,7 +283,8 @@ def _refuse_other_labels(labels: Labels, origin: Provenance) -> None:
         raise TableError(
             f"{labels.name}, label: {count:,} labels do not follow from probability and the "
             f"threshold of {origin.name}; label again with another operating point, or, for a "
-            f"threshold of your own, leave out the column {COLUMN!r} and give measured or gold"
+            f"threshold of your own, leave out the column {_provenance.COLUMN!r} and give measured "
+            "or gold"
         )
 
 
@@ -306,10 +295,8 @@ def _refuse_doubles(labels: Labels) -> None:
         return
     same = [name for name in (*keys, *_RESULT, *_ABOUT) if name in labels.columns]
     known = labels.rows.filter(pl.any_horizontal(pl.col(keys).is_not_null()))
-    # Rows that are not alike without their record are not alike with it either.
-    some = _may_be_alike(known, [name for name in same if name != "record"] or same)
-    copied = (some and alike(known, same)) or _alike_but_for_gaps(labels)
-    if copied or (some and _alike_elsewhere(labels, same)):
+    copied = alike(known, same) or _alike_but_for_gaps(labels)
+    if copied or _alike_elsewhere(labels, same):
         keys = keys if copied else ["conversation_id"]
         raise TableError(
             f"{labels.name}: rows with the same {' and '.join(keys)} and the same result, which "
@@ -318,10 +305,8 @@ def _refuse_doubles(labels: Labels) -> None:
 
 
 def _alike_elsewhere(labels: Labels, same: Sequence[str]) -> bool:
-    """Tell whether a row has all but its record of another, as where labelled files overlap.
-
-    Ids and results alone do not tell: files may number their conversations alike.
-    """
+    """Tell whether a row has all but its record of another, as where labelled files overlap."""
+    # Ids and results alone do not tell: files may number their conversations alike.
     about = [name for name in ("user_id", *TIMES) if name in same]
     if not about or not {"conversation_id", "record", "probability"} <= {*same}:
         return False
@@ -364,14 +349,10 @@ def as_text(column: str, kind: pl.DataType | None = None) -> pl.Expr:
 
 def alike(rows: pl.DataFrame | pl.LazyFrame, keys: Sequence[str]) -> bool:
     """Tell whether rows have the same keys; null equals null."""
-    fewer = pl.struct(keys).n_unique() < pl.len()
-    return _may_be_alike(rows, keys) and bool(_one(rows, fewer))
-
-
-def _may_be_alike(rows: pl.DataFrame | pl.LazyFrame, keys: Sequence[str]) -> bool:
-    """Tell whether keys have the same hash, which takes a tenth of their memory."""
+    # Hashes, which take a tenth of the memory of keys, mostly rule it out.
     hashes = rows.lazy().select(pl.struct(keys).hash()).collect(engine="streaming").to_series()
-    return hashes.n_unique() < len(hashes)
+    fewer = pl.struct(keys).n_unique() < pl.len()
+    return hashes.n_unique() < len(hashes) and bool(_one(rows, fewer))
 
 
 def _one(rows: pl.DataFrame | pl.LazyFrame, figure: pl.Expr) -> Any:
@@ -444,11 +425,9 @@ def decile(values: pl.Expr) -> pl.Expr:
 
 
 def user_keys(labels: Labels) -> Labels:
-    """Add ``_user``, a number for each user; a row without a user id is a user of its own.
-
-    Such a row is numbered by its position, which may change each time a lazy frame is read: collect
-    the result before it is read twice.
-    """
+    """Add ``_user``, a number for each user; a row without a user id is a user of its own."""
+    # The position of such a row may change each time a lazy frame is read: collect the result
+    # before it is read twice.
     user, missing = pl.col("_row").cast(pl.UInt64), 1.0
     if "user_id" in labels.columns:
         unknown = pl.col("user_id").is_null()
@@ -523,8 +502,4 @@ def require_numbers(source: Table, names: Iterable[str]) -> None:
 
 def require_options(source: Table, names: Iterable[str]) -> None:
     """Refuse options that name missing columns."""
-    for name in names:
-        if name not in source.columns:
-            raise OptionError(
-                f"{source.name}: no column {name!r}; there are {name_list(source.columns)}"
-            )
+    source.require(names, OptionError)

@@ -63,12 +63,10 @@ def spread(influence: Floats) -> Spread:
 
 
 def clustered_mean(sums: Floats, counts: Floats) -> tuple[float, Spread]:
-    """Return the mean over all units, and its spread over the clusters they belong to.
+    """Return the mean over all units from each cluster's `sums` and `counts`, and its spread.
 
     The variance is that of the jackknife over clusters; its degrees of freedom are those of the
     effective number of clusters (Kish 1965, with squared sizes).
-
-    `sums` and `counts` are those of the units of each cluster, shape ``[clusters]``.
     """
     total = counts.sum()
     mean = float(sums.sum() / total)
@@ -84,8 +82,7 @@ def clustered_mean(sums: Floats, counts: Floats) -> tuple[float, Spread]:
 def effective_size(share: float, found: Spread, otherwise: float, confidence: float) -> float:
     """Return the size of the simple random sample that would be as uncertain.
 
-    It is `otherwise` where the spread says nothing, as with a share of 0 or 1 (Korn and Graubard
-    1998).
+    It is `otherwise` where the spread says nothing, as with a share of 0 or 1.
     """
     inner = share * (1 - share)
     if found.variance <= 0 or not 0 < share < 1:
@@ -96,10 +93,7 @@ def effective_size(share: float, found: Spread, otherwise: float, confidence: fl
 
 
 def wilson_share(share: float, found: Spread, units: float, confidence: float) -> Estimate:
-    """Return a share with Wilson's interval (1927) at its effective sample size.
-
-    That size is `units` where the spread says nothing, as with a share of 0 or 1.
-    """
+    """Return a share with Wilson's interval (1927) at its `effective_size`, or else `units`."""
     inside = min(max(share, 0.0), 1.0)
     return _confint(inside, effective_size(inside, found, units, confidence), confidence, "wilson")
 
@@ -110,8 +104,7 @@ def exact_share(
     """Return a share with the Clopper-Pearson interval at its effective sample size.
 
     Never too narrow, however rare the event (Korn and Graubard, Survey Methodology 24, 1998, pp.
-    193-201). The sample size is `units`, the number of clusters, where the spread says nothing; it
-    never exceeds `most`, the number of units.
+    193-201). That size is `units` where the spread says nothing, and never exceeds `most`.
     """
     size = min(effective_size(share, found, units, confidence), max(most, 1.0))
     return _confint(share, size, confidence, "beta")

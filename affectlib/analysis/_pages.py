@@ -42,23 +42,12 @@ def texts_of(page: str, lang: str) -> dict[str, Any]:
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a page from a template in the folder ``templates``; values in HTML are escaped.
-
-    The template can call ``source(name)`` for a file of that folder, and ``digest(text)`` for the
-    hash of an inline script in a content security policy.
-    """
+    """Return a page from a template in the folder ``templates``; values in HTML are escaped."""
     return _environment().get_template(template).render(values)
 
 
 def visible(text: str, escape: str = r"\x{:02x}") -> str:
-    r"""Return text in which control characters, which a terminal would obey, are escaped.
-
-    Tabs and line breaks stay.
-
-    Example:
-        >>> visible("\x1b[31mred")
-        '\\x1b[31mred'
-    """
+    """Return text in which control characters, which a terminal would obey, are escaped."""
     return _CONTROL.sub(lambda found: escape.format(ord(found[0])), text)
 
 
@@ -92,6 +81,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["plain"] = _plain
+    # The hash of an inline script for a content security policy, and the text of a template's file.
     environment.globals["digest"] = _digest
     environment.globals["source"] = lambda name: loader.get_source(environment, name)[0]
     return environment

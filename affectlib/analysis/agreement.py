@@ -9,31 +9,10 @@ import polars as pl
 from narwhals.typing import IntoDataFrameT
 
 from affectlib._extras import requires_extra
+from affectlib.analysis import _frames, gold
 from affectlib.analysis._design import DESIGN
-from affectlib.analysis._frames import (
-    AnyFrame,
-    Frame,
-    Table,
-    TableError,
-    alike,
-    check_confidence,
-    like,
-    table,
-    warn,
-)
+from affectlib.analysis._frames import AnyFrame, Frame, Table, TableError
 from affectlib.analysis._intervals import NONE, Codes, Floats, clustered_mean, exact_share, kish
-from affectlib.analysis.gold import (
-    NO_THEME,
-    PARTED,
-    annotating_models,
-    answered_by,
-    gold_flags,
-    id_columns,
-    key_columns,
-    most_named,
-    theme_names,
-    whole_sheet,
-)
 from affectlib.errors import OptionError
 from affectlib.taxonomy import EMOTIONAL, TASK
 
@@ -88,17 +67,17 @@ def agreement(
         >>> agreement(sheet, sheet)["estimate"].to_list()
         [1.0, 1.0, 1.0, 1.0]
     """
-    check_confidence(confidence)
-    answers, unit, first = _answers((sheet, *others), column)
-    every = _votes(answers, _keys(unit, first))
+    _frames.check_confidence(confidence)
+    answers, keys, _ = _answers((sheet, *others), column)
+    every = _votes(answers, keys)
+    unit = [name for name in keys if name != "message"]
     rows = every.filter(pl.col("answers") > 1).sort(unit)
     if rows.is_empty():
         raise TableError(
-            f"no row has an answer in both sheets; rows are matched by "
-            f"{' and '.join(_keys(unit, first))}"
+            f"no row has an answer in both sheets; rows are matched by {' and '.join(keys)}"
         )
     if alone := len(every) - len(rows):
-        warn(f"{alone:,} rows have an answer in one sheet only and are left out", level=2)
+        _frames.warn(f"{alone:,} rows have an answer in one sheet only and are left out", level=2)
     people = len(others) + 1
     votes = rows.select("emotional", pl.col("answers") - pl.col("emotional"), "by_first").to_numpy()
     conversation = rows.select(pl.struct(unit).rle_id()).to_series().to_numpy()
@@ -109,13 +88,8 @@ def agreement(
         times = np.bincount(rng.integers(0, size, size), minlength=size)
         draws.append(_measures(votes.repeat(times[conversation], axis=0), people))
     found = []
-    names = [
-        "observed agreement",
-        "agreement on emotional",
-        "Cohen's kappa",
-        "Krippendorff's alpha",
-    ]
-    names[2] = "Fleiss' kappa" if people > 2 else names[2]
+    kappa = "Fleiss' kappa" if people > 2 else "Cohen's kappa"
+    names = ("observed agreement", "agreement on emotional", kappa, "Krippendorff's alpha")
     for name, estimate, drawn in zip(
         names, _measures(votes, people), np.transpose(draws), strict=True
     ):
@@ -132,7 +106,7 @@ def agreement(
         found.append(
             {"measure": name, "estimate": estimate, "low": low, "high": high, "units": len(rows)}
         )
-    return like(sheet, pl.DataFrame(found).fill_nan(None))
+    return _frames.like(sheet, pl.DataFrame(found).fill_nan(None))
 
 
 def majority(
@@ -159,43 +133,40 @@ def majority(
         >>> majority(sheet, sheet, sheet)["answers"].unique().to_list()
         [3]
     """
-    answers, unit, first = _answers((sheet, *others), column)
-    keys = _keys(unit, first)
+    answers, keys, first = _answers((sheet, *others), column)
     emotional, task = pl.col("emotional"), pl.col("answers") - pl.col("emotional")
-    gold = pl.when(emotional > task).then(pl.lit(EMOTIONAL))
-    counted = _votes(answers, keys).with_columns(
-        gold=gold.when(emotional < task).then(pl.lit(TASK)),
-    )
+    more = pl.when(emotional > task).then(pl.lit(EMOTIONAL)).when(emotional < task)
+    counted = _votes(answers, keys).with_columns(gold=more.then(pl.lit(TASK)))
     if open_rows := counted["gold"].null_count():
-        warn(
+        _frames.warn(
             f"{open_rows:,} of {len(counted):,} rows have as many answers of one kind as of the "
             "other; gold is empty there: let another person decide",
             level=2,
         )
     drawn = [name for name in ("weight", DESIGN) if name in first.columns]
     names = [*keys, *drawn, "gold", "answers", "emotional"]
-    more = [first.rows.select(*key_columns(first, keys), *drawn).collect()]
+    beside = [first.rows.select(*gold.key_columns(first, keys), *drawn).collect()]
     if "themes" in answers.columns:
-        named = pl.col("themes").list.set_difference([NO_THEME]).list.join(",")
-        more.append(most_named(answers, keys).with_columns(named.replace("", NO_THEME)))
+        named = pl.col("themes").list.set_difference([gold.NO_THEME]).list.join(",")
+        beside.append(gold.most_named(answers, keys).with_columns(named.replace("", gold.NO_THEME)))
         names.append("themes")
-    for columns in more:
+    for columns in beside:
         counted = counted.join(
             columns, on=keys, how="left", nulls_equal=True, maintain_order="left"
         )
     if "themes" in answers.columns:
         counted = counted.with_columns(pl.when(pl.col("gold").ne_missing(TASK)).then("themes"))
-    names += ["annotator"] if annotating_models(Table(counted.lazy(), "majority")) else []
-    return like(sheet, counted.select(names))
+    names += ["annotator"] if gold.annotating_models(Table(counted.lazy(), "majority")) else []
+    return _frames.like(sheet, counted.select(names))
 
 
 def _answers(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, list[str], Table]:
-    """Return a row for each answer, what tells conversations apart, and the first sheet."""
+    """Return a row for each answer, what tells rows apart, and the first sheet."""
     if len(sheets) < 2:
         raise OptionError(f"give two sheets or more, got {len(sheets)}")
     names = ["first sheet", "second sheet", *(f"sheet {n + 1}" for n in range(2, len(sheets)))]
     tables = [
-        Table(whole_sheet(table(sheet, name)).lazy(), name)
+        Table(gold.whole_sheet(_frames.table(sheet, name)).lazy(), name)
         for sheet, name in zip(sheets, names, strict=True)
     ]
     shared = set.intersection(*({*sheet.columns} for sheet in tables))
@@ -205,23 +176,19 @@ def _answers(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, lis
                 f"{sheet.name}: its answers are for messages (there is a column 'message'), but "
                 "those of another sheet are for conversations; give sheets of the same sample"
             )
-    unit = id_columns(shared)
-    keys = _keys(unit, tables[0])
+    keys = gold.row_columns(shared)
     found = []
     for sheet in tables:
-        parts = {"gold": pl.col(column), "annotator": answered_by(sheet)}
+        parts = {"gold": pl.col(column), "annotator": gold.answered_by(sheet)}
         if "themes" in sheet.columns:
-            parts["themes"] = theme_names()
-        rows = gold_flags(sheet, column).select(*key_columns(sheet, keys), **parts).collect()
-        if alike(rows, keys):
+            parts["themes"] = gold.theme_names()
+        rows = (
+            gold.gold_flags(sheet, column).select(*gold.key_columns(sheet, keys), **parts).collect()
+        )
+        if _frames.alike(rows, keys):
             raise TableError(f"{sheet.name}: rows with the same {' and '.join(keys)}")
         found.append(rows.with_columns(first=pl.lit(sheet is tables[0])))
-    return pl.concat(found, how="diagonal"), unit, tables[0]
-
-
-def _keys(unit: list[str], sheet: Table) -> list[str]:
-    """Return what tells the rows of a sheet apart."""
-    return [*unit, "message"] if "message" in sheet.columns else unit
+    return pl.concat(found, how="diagonal"), keys, tables[0]
 
 
 def _votes(answers: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
@@ -232,9 +199,12 @@ def _votes(answers: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
             answers=pl.len().cast(pl.Int64),
             emotional=pl.col("gold").sum().cast(pl.Int64),
             by_first=(pl.col("gold") & pl.col("first")).sum().cast(pl.Int64),
-            annotator=pl.col("annotator").str.split(PARTED).explode().unique(maintain_order=True),
+            annotator=pl.col("annotator")
+            .str.split(gold.PARTED)
+            .explode()
+            .unique(maintain_order=True),
         )
-        .with_columns(pl.col("annotator").list.join(PARTED))
+        .with_columns(pl.col("annotator").list.join(gold.PARTED))
     )
 
 

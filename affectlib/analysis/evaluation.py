@@ -10,18 +10,8 @@ import numpy as np
 import polars as pl
 from narwhals.typing import IntoDataFrameT
 
-from affectlib.analysis._frames import (
-    AnyFrame,
-    Frame,
-    Labels,
-    TableError,
-    check_confidence,
-    group_columns,
-    labels_table,
-    like,
-    user_keys,
-    warn,
-)
+from affectlib.analysis import _frames
+from affectlib.analysis._frames import AnyFrame, Frame, Labels, TableError
 from affectlib.analysis._intervals import NONE
 from affectlib.analysis._measures import Measured, measures
 from affectlib.analysis.gold import gold_rows
@@ -99,12 +89,12 @@ def evaluate(
         >>> found["measure"].to_list()[:3]
         ['recall', 'specificity', 'precision']
     """
-    check_confidence(confidence)
-    names = group_columns(by)
+    _frames.check_confidence(confidence)
+    names = _frames.group_columns(by)
     if taken := [name for name in names if name in _FIGURES]:
         raise OptionError(f"by: the result has a column {taken[0]!r} of its own; rename yours")
     source = with_groups(_called(labels, threshold), names)
-    rows = gold_rows(user_keys(source), gold)
+    rows = gold_rows(_frames.user_keys(source), gold)
     _refuse_one_kind(rows)
     _warn_of_probabilities(source, rows, threshold)
     figures: list[dict[str, Any]] = []
@@ -124,7 +114,7 @@ def evaluate(
                 | {"suppressed": gone}
             )
     schema = {name: rows.schema[name] for name in names} | _FIGURES
-    return like(labels, pl.DataFrame(figures, schema=schema, orient="row").fill_nan(None))
+    return _frames.like(labels, pl.DataFrame(figures, schema=schema, orient="row").fill_nan(None))
 
 
 def disagreements(
@@ -171,7 +161,7 @@ def disagreements(
         {True: EMOTIONAL, False: TASK}, return_dtype=pl.String
     )
     named = found.with_columns(names).drop("label").rename({"charged": "label"})
-    return like(labels, named.select(*keys, "gold", "label", "probability", "weight"))
+    return _frames.like(labels, named.select(*keys, "gold", "label", "probability", "weight"))
 
 
 def calibration(
@@ -202,10 +192,10 @@ def calibration(
         OptionError: `bins` is below 1.
         TableError: No row with a gold label has a probability.
     """
-    check_confidence(confidence)
+    _frames.check_confidence(confidence)
     if bins < 1:
         raise OptionError(f"bins must be at least 1, got {bins}")
-    source = user_keys(labels_table(labels).labelled())
+    source = _frames.user_keys(_frames.labels_table(labels).labelled())
     source.require(["probability"])
     joined = ranked(gold_rows(source, gold))
     if joined.is_empty():
@@ -225,7 +215,7 @@ def calibration(
         )
     kinds = {name: kind for name, kind in _FIGURES.items() if name in found[0]}
     kinds["probability"] = pl.Float64()
-    return like(labels, pl.DataFrame(found, schema_overrides=kinds).fill_nan(None))
+    return _frames.like(labels, pl.DataFrame(found, schema_overrides=kinds).fill_nan(None))
 
 
 def ranked(rows: pl.DataFrame) -> pl.DataFrame:
@@ -239,7 +229,9 @@ def with_probability(rows: pl.DataFrame, name: str, which: str) -> pl.DataFrame:
     """Leave out rows without a probability, and warn of them; `which` says what rows they are."""
     kept = ranked(rows)
     if missing := len(rows) - len(kept):
-        warn(f"{name}: {missing:,} of {len(rows):,} {which} have no probability and are left out")
+        _frames.warn(
+            f"{name}: {missing:,} of {len(rows):,} {which} have no probability and are left out"
+        )
     return kept
 
 
@@ -254,7 +246,7 @@ def _warn_of_probabilities(
             "them; leave it out"
         )
     if 0 < missing < len(rows):
-        warn(
+        _frames.warn(
             f"{source.name}: {missing:,} of {len(rows):,} rows with a gold label have no "
             f"probability and are left out of {', '.join(RANKING)}"
         )
@@ -262,7 +254,7 @@ def _warn_of_probabilities(
         return
     highest = float(ranked(rows)["probability"].cast(pl.Float64).to_numpy().max())
     named = f"{threshold:g}" if isinstance(threshold, int | float) else "of the operating point"
-    warn(
+    _frames.warn(
         f"no row with a gold label reaches the threshold {named}, so there is no "
         f"precision; their highest probability is {highest:.3f}"
     )
@@ -284,10 +276,7 @@ def measured_rows(rows: pl.DataFrame) -> Measured:
 
 
 def with_single_messages(source: Labels) -> Labels:
-    """Say in `SINGLE_MESSAGE` whether a row is the only message of its conversation with a label.
-
-    It is judged by the threshold of conversations (see `OperatingPoint.of_messages`).
-    """
+    """Say in `SINGLE_MESSAGE` whether a row is its conversation's only message with a label."""
     single = pl.lit(False)
     if source.level == "message":
         single = pl.len().over(source.conversation_keys()) == 1
@@ -301,13 +290,11 @@ def threshold_of(point: OperatingPoint, level: RowLevel) -> pl.Expr:
 
 def _called(labels: AnyFrame, threshold: float | OperatingPoint | None) -> Labels:
     """Take labels, judged by the threshold if one is given."""
-    source = labels_table(labels).labelled()
+    source = _frames.labels_table(labels).labelled()
     if "probability" in source.columns:
         kind = source.rows.collect_schema()["probability"]
-        if kind == pl.Null:  # no row has one
+        if not kind.is_numeric():  # no row has one, or all are certain
             source = source.having(source.rows.with_columns(pl.col("probability").cast(pl.Float64)))
-        elif not kind.is_numeric():
-            raise TableError(f"{source.name}, probability: expected numbers, got {kind}")
         odd = pl.col("probability").is_between(0, 1).not_().any()
         if source.rows.select(odd).collect(engine="streaming").item():
             raise TableError(f"{source.name}, probability: values must be between 0 and 1")

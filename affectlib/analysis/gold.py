@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import polars as pl
 
+from affectlib.analysis import _frames
 from affectlib.analysis._design import complete_at_random, require_whole, rows_drawn_from
 from affectlib.analysis._files import read_labels
-from affectlib.analysis._frames import (
-    KEYS,
-    AnyFrame,
-    Labels,
-    Table,
-    TableError,
-    alike,
-    as_text,
-    refuse_alike,
-    table,
-    warn,
-)
+from affectlib.analysis._frames import AnyFrame, Labels, Table, TableError
 from affectlib.taxonomy import EMOTIONAL, TASK, THEMES
 
 __all__ = ["MODEL_PREFIX", "NO_THEME", "gold_rows", "gold_themes", "read_gold"]
 
 _ONE = ("1", "1.0")
-_EMOTIONAL = (EMOTIONAL, "yes", "oui", "true", *_ONE)
-_TASK = (TASK, "no", "non", "false", "0", "0.0")
+_ANSWERS = {
+    **dict.fromkeys((EMOTIONAL, "yes", "oui", "true", *_ONE), True),
+    **dict.fromkeys((TASK, "no", "non", "false", "0", "0.0"), False),
+}
 _OPEN = ("", "unsure", "?", "na")
 _HIGH = ("2", "2.0", "3", "3.0")
 NO_THEME = "none"
@@ -40,7 +33,7 @@ _PROMPT = " prompt:"
 _PERSON = "person"
 """The annotator where a sheet does not name one."""
 PARTED = "; "
-"""Separates several annotators."""
+"""Separates several annotators, as of `affectlib.analysis.majority`."""
 _CHARGES = "charges (0 and 1 task, 2 and 3 emotional)"
 
 
@@ -71,7 +64,7 @@ def read_gold(
         True
     """
     rows = read_labels(sheet) if isinstance(sheet, str | os.PathLike) else sheet
-    given = table(rows, "gold").require(["gold"])
+    given = _frames.table(rows, "gold").require(["gold"])
     if missing_at_random:
         answered = _answer("gold").is_in(_OPEN).not_().fill_null(False)
         return complete_at_random(given.collect(), answered, "gold")
@@ -85,9 +78,7 @@ def _answer(column: str) -> pl.Expr:
 def whole_sheet(sheet: Table) -> pl.DataFrame:
     """Return a sheet in memory, if it still has every row that was drawn."""
     rows = sheet.collect()
-    key = id_columns(rows.columns)
-    key += ["message"] if "message" in rows.columns else []
-    require_whole(rows, key, sheet.name)
+    require_whole(rows, row_columns(rows.columns), sheet.name)
     return rows
 
 
@@ -99,13 +90,13 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
     """
     sheet.require([column])
     if models := model_annotators(sheet):
-        warn(
+        _frames.warn(
             f"{sheet.name}: answers are from {' and '.join(models)}, not from people; compare them "
             "with a sheet that a person filled in (affectlib evaluate --agreement)"
         )
     answers = _answer(column)
     found = sheet.rows.select(answers.unique()).collect()[column].drop_nulls().to_list()
-    unknown = [answer for answer in found if answer not in (*_EMOTIONAL, *_TASK, *_OPEN)]
+    unknown = [answer for answer in found if answer not in (*_ANSWERS, *_OPEN)]
     if unknown:
         hint = " (a charge of 2 or 3 is emotional, 0 or 1 task)" if {*_HIGH} & {*unknown} else ""
         row = sheet.rows.select(answers.is_in(unknown).arg_true().first()).collect().item()
@@ -114,22 +105,19 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
             f"(from 0); use {EMOTIONAL}, {TASK}, or leave it empty{hint}"
         )
     if {*_ONE} & {*found}:
-        warn(
+        _frames.warn(
             f"{sheet.name}, {column}: 1 is read as {EMOTIONAL} and 0 as {TASK}; if these are "
             f"{_CHARGES}, write labels instead"
         )
-    known = sheet.rows.with_columns(
-        pl.when(answers.is_in(_EMOTIONAL))
-        .then(True)
-        .when(answers.is_in(_TASK))
-        .then(False)
-        .alias(column)
-    )
+    flags = answers.replace_strict(_ANSWERS, default=None, return_dtype=pl.Boolean)
+    known = sheet.rows.with_columns(flags.alias(column))
     rows, answered = known.select(pl.len(), pl.col(column).count()).collect().row(0)
     if not answered:
         raise TableError(f"{sheet.name}, {column}: no row has an answer yet")
     if answered < rows:
-        warn(f"{sheet.name}: {rows - answered:,} of {rows:,} rows have no answer and are left out")
+        _frames.warn(
+            f"{sheet.name}: {rows - answered:,} of {rows:,} rows have no answer and are left out"
+        )
     return known.filter(pl.col(column).is_not_null())
 
 
@@ -150,10 +138,7 @@ def annotating_models(sheet: Table) -> list[tuple[str, str | None]]:
 
 
 def answered_by(sheet: Table) -> pl.Expr:
-    """Return who answered each row: a person, or a language model with its prompt.
-
-    `affectlib.analysis.majority` joins several by semicolons.
-    """
+    """Return who answered each row: a person, or a language model with its prompt."""
     if "annotator" not in sheet.columns:
         return pl.lit(_PERSON).alias("annotator")
     name = pl.col("annotator").cast(pl.String).fill_null(_PERSON)
@@ -172,25 +157,31 @@ def people_answered(sheet: Table) -> bool:
 
 def id_columns(shared: Collection[str]) -> list[str]:
     """Return which columns that two frames share tell conversations apart."""
-    return [name for name in reversed(KEYS) if name in shared] or ["conversation_id"]
+    return [name for name in reversed(_frames.KEYS) if name in shared] or ["conversation_id"]
+
+
+def row_columns(shared: Collection[str]) -> list[str]:
+    """Return which columns that two frames share tell rows apart."""
+    return [*id_columns(shared), *(["message"] if "message" in shared else [])]
 
 
 def key_columns(sheet: Table, names: Sequence[str]) -> list[pl.Expr]:
     """Return the columns that tell rows apart, in the types of those of labels."""
     kinds = sheet.require(names).rows.collect_schema()
     return [
-        as_text(name, kinds[name]) if name == "conversation_id" else pl.col(name).cast(pl.Int64)
+        _frames.as_text(name, kinds[name])
+        if name == "conversation_id"
+        else pl.col(name).cast(pl.Int64)
         for name in names
     ]
 
 
 def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
-    """Join gold labels to the rows that they belong to, by their ids and ``message``.
+    """Return the rows that gold labels belong to, with ``gold`` (boolean) and ``weight``.
 
-    Where several people (``annotator``) answered a row, the majority counts. Returns the labels'
-    columns with ``gold`` (boolean) and ``weight`` (1.0 if there was none), one row a gold label.
+    Where several people (``annotator``) answered a row, the majority counts.
     """
-    sheet = table(frame, "gold")
+    sheet = _frames.table(frame, "gold")
     if labels.level == "conversation" and "message" in sheet.columns:
         raise TableError(
             "gold: these are hand labels of messages (there is a column 'message'), but "
@@ -201,7 +192,7 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     weight = pl.col("weight").cast(pl.Float64, strict=False)
     if "weight" not in sheet.columns:
         weight = pl.lit(1.0)
-        warn(
+        _frames.warn(
             f"{sheet.name}: there is no column 'weight', so the rows are taken as an even draw; "
             "if it was uneven, as with affectlib sample, give the sheet with its weights"
         )
@@ -211,8 +202,7 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     drawn = sheet.rows.collect()
     require_whole(drawn, key, sheet.name)
     gold = gold_flags(replace(sheet, rows=numbered)).select(columns).collect()
-    weights = gold["weight"]
-    sound = (weights.is_not_null() & weights.is_finite() & (weights > 0)).fill_null(False)
+    sound = gold["weight"].is_between(0, math.inf, closed="none").fill_null(value=False)
     if not sound.all():
         raise TableError(
             f"gold, weight: every weight must be a number above 0; row "
@@ -224,7 +214,7 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
         .join(gold.lazy(), on=key, how="inner", nulls_equal=True, maintain_order="right")
         .collect()
     )
-    refuse_alike(joined, key, labels.name, "gold labels cannot be joined")
+    _frames.refuse_alike(joined, key, labels.name, "gold labels cannot be joined")
     if strangers := len(gold) - len(joined):
         apart = gold.join(joined, on=key, how="anti", nulls_equal=True, maintain_order="left")
         row = apart.row(0, named=True)
@@ -238,14 +228,12 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
 
 
 def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
-    """Join gold labels to the rows labelled emotional, with the themes that people named.
+    """Return the rows of `gold_rows` that are labelled emotional, with ``themes`` as lists.
 
-    In a sheet's ``themes``, names are separated by commas, semicolons or spaces; ``none`` says that
-    a charged row has none. Where several people answered, the themes that at least half of them
-    named count. Returned are the rows of `gold_rows` that are labelled emotional, with ``themes``
-    as lists, empty for tasks. Charged rows with an answer weigh as much as all charged rows.
+    These are empty for tasks. Where several people answered, the themes that at least half of them
+    named count. Charged rows with an answer weigh as much as all charged rows.
     """
-    sheet = table(frame, "gold").require(["themes"])
+    sheet = _frames.table(frame, "gold").require(["themes"])
     found = gold_rows(labels, frame)
     key = _join_key(labels, sheet)
     named = sheet.rows.select(*key_columns(sheet, key), theme_names()).collect()
@@ -262,7 +250,7 @@ def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     if len(charged) and answered.is_empty():
         raise Unanswered(f"{sheet.name}, themes: no row labelled {EMOTIONAL} has an answer yet")
     if len(answered) < len(charged):
-        warn(
+        _frames.warn(
             f"{sheet.name}, themes: {len(charged) - len(answered):,} of {len(charged):,} charged "
             "rows have no answer, and are taken to be like the others",
             level=4,
@@ -278,7 +266,7 @@ class Unanswered(TableError):
 
 
 def theme_names() -> pl.Expr:
-    """Return the themes that each row of a sheet names, each once, as a list."""
+    """Return the themes that each row names, between commas, semicolons or spaces, as a list."""
     text = pl.col("themes").cast(pl.String).str.to_lowercase()
     return text.str.extract_all(r"[^\s,;]+").list.unique(maintain_order=True)
 
@@ -300,7 +288,7 @@ def _warn_of_other_rows(sheet: pl.DataFrame, labels: Labels) -> None:
     drawn_from = {*rows_drawn_from(sheet, "gold")}
     rows = labels.rows.select(pl.len()).collect(engine="streaming").item() if drawn_from else 0
     if other := drawn_from - {rows}:
-        warn(
+        _frames.warn(
             f"gold: the sheet was drawn from {min(other):,} rows, but {labels.name} have {rows:,}; "
             "its weights hold only for the rows that it was drawn from: give those, or draw "
             "another sheet",
@@ -319,7 +307,7 @@ def _join_key(labels: Labels, sheet: Table) -> list[str]:
 
 def _one_of_each(gold: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     """Return one answer for each key, the majority's; rows with tied votes are left out."""
-    if not alike(gold, key):
+    if not _frames.alike(gold, key):
         return gold.drop("annotator", _ROW, strict=False)
     by_hand = [*key, *(["annotator"] if "annotator" in gold.columns else [])]
     twice = gold.filter(pl.struct(by_hand).is_duplicated())
@@ -340,7 +328,7 @@ def _one_of_each(gold: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
             "decide"
         )
     if len(decided) < len(voted):
-        warn(
+        _frames.warn(
             f"gold: {len(voted) - len(decided):,} of {len(voted):,} rows have as many answers of "
             "one kind as of the other and are left out; let another person decide",
             level=4,

@@ -12,29 +12,10 @@ import polars as pl
 from narwhals.typing import IntoDataFrameT
 
 from affectlib._values import name_list
+from affectlib.analysis import _frames, _intervals
 from affectlib.analysis._correction import Apparent, ErrorRates, GoldUnits, Target, drawn_by_row
-from affectlib.analysis._frames import (
-    KEYS,
-    AnyFrame,
-    Frame,
-    Labels,
-    TableError,
-    check_confidence,
-    group_columns,
-    labels_table,
-    like,
-    user_keys,
-    warn,
-)
-from affectlib.analysis._intervals import (
-    NONE,
-    Estimate,
-    Spread,
-    clustered_mean,
-    exact_share,
-    kish,
-    wilson_share,
-)
+from affectlib.analysis._frames import AnyFrame, Frame, Labels, TableError
+from affectlib.analysis._intervals import NONE, Estimate, Spread
 from affectlib.analysis._privacy import Cell, hidden_crossed, rows_of_users
 from affectlib.analysis._provenance import COLUMN, Kind
 from affectlib.analysis._times import in_calendar
@@ -136,12 +117,12 @@ def prevalence(
         >>> found["method"].to_list()
         ['naive', 'gold', 'ppi']
     """
-    check_confidence(confidence)
+    _frames.check_confidence(confidence)
     check_target(target)
-    source = labels_table(labels).labelled()
+    source = _frames.labels_table(labels).labelled()
     measured = source.accuracy(measured, kind, beside_gold=gold is not None)
-    names = group_columns(by)
-    source = with_groups(with_prediction(user_keys(source)), names)
+    names = _frames.group_columns(by)
+    source = with_groups(with_prediction(_frames.user_keys(source)), names)
     if gold is not None:
         source = _in_memory(source, names)
     sample = None if gold is None else gold_rows(source, gold)
@@ -149,7 +130,7 @@ def prevalence(
     if gold is None and measured is not None:
         _warn_of_shift(measured, own=is_own(source, measured))
     elif gold is None and nothing_of_origin(source):
-        warn(
+        _frames.warn(
             f"{source.name}: no column {COLUMN!r} says which model made these labels, so nothing "
             "is corrected by what it knows of its errors; read the file that affectlib label wrote "
             "with read_labels, keep this column, or give measured",
@@ -158,7 +139,7 @@ def prevalence(
     last = found.row(-1, named=True)
     if sample is not None and not names and not last["suppressed"]:
         _warn_of_little(last, found.row(0, named=True), sample, confidence)
-    return like(labels, found)
+    return _frames.like(labels, found)
 
 
 def headline_method(rows: Iterable[Mapping[str, Any]]) -> str | None:
@@ -188,10 +169,9 @@ def shares(
     confidence: float,
     min_users: int,
 ) -> pl.DataFrame:
-    """Return the share of flagged rows by every possible method, as `prevalence` does.
+    """Return the share of ``charged`` rows by every possible method, as `prevalence` does.
 
-    `source` has ``_user``, the flag ``charged`` and ``_prediction``, and `sample` its rows with a
-    gold label, with ``gold`` and ``weight``.
+    `source` has ``_user`` and ``_prediction`` too, and `sample` is its rows with a gold label.
     """
     clusters = _by_user(source, names)
     evidence = _evidence(clusters, sample, measured, is_own(source, measured))
@@ -226,7 +206,7 @@ def shares(
                 }
             )
     if contradicted:
-        warn(
+        _frames.warn(
             f"in {len(contradicted):,} of the groups ({', '.join(contradicted[:_NAMED])}"
             f"{', …' * (len(contradicted) > _NAMED)}), the gold labels contradict what all "
             "together say of label errors: ppi is the share of the gold labels there"
@@ -237,13 +217,11 @@ def shares(
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known about label error: measured elsewhere, and updated by gold labels.
-
-    `known` says whether anything was measured; `measured` is also None if it is of no use.
-    """
+    """What is known about label error: measured elsewhere, and updated by gold labels."""
 
     known: bool
     measured: ErrorRates | None
+    """None also if it is of no use."""
     updated: ErrorRates | None
 
     @property
@@ -302,7 +280,9 @@ def label_errors(
     if gold is None:
         errors = None if measured is None else ErrorRates.measured(measured)
     else:
-        source = _in_memory(with_prediction(user_keys(labels_table(labels).labelled())), [])
+        source = _in_memory(
+            with_prediction(_frames.user_keys(_frames.labels_table(labels).labelled())), []
+        )
         errors = _evidence(_by_user(source, []), gold_rows(source, gold), measured, False).updated
     return None if errors is None or _says_little(errors) else errors
 
@@ -343,16 +323,16 @@ def _estimates(
 ) -> Iterator[tuple[str, Estimate, bool]]:
     """Yield each method, its estimate, and whether that is from gold labels only.
 
-    `whole` says that the group is all rows, `groups` in how many gold labels may overrule evidence.
+    `whole` says that the group is all rows; gold labels may overrule evidence in each of `groups`.
     """
     counts = group["units"].to_numpy().astype(float)
     hits = group["called"].to_numpy()
-    share, spread = clustered_mean(hits, counts)
+    share, spread = _intervals.clustered_mean(hits, counts)
     here = called = Apparent(share, counts.sum())
     naive = Estimate(share, share, share)
     if target == "population":
         called = Apparent.of_users(hits, counts, confidence)
-        naive = wilson_share(share, spread, kish(counts), confidence)
+        naive = _intervals.wilson_share(share, spread, _intervals.kish(counts), confidence)
     yield "naive", naive, False
     if evidence.known:
         found = NONE if evidence.measured is None else evidence.measured.share(called, confidence)
@@ -368,18 +348,15 @@ def _estimates(
 
 
 def _contradicted(errors: ErrorRates, called: Apparent, sample: pl.DataFrame, groups: int) -> bool:
-    """Tell whether the gold labels of a group contradict that its errors are those of all.
-
-    One user is not enough for that: the labels of the others must say the same. `groups` is how
-    many groups are tested, each of which may contradict by chance.
-    """
+    """Tell whether the gold labels of a group contradict that its errors are those of all."""
     if len(sample) < _REFUTING:
         return False
-    sure = 1 - _REFUTED / groups
+    sure = 1 - _REFUTED / groups  # each of which may contradict by chance
     low, high = errors.plausible_range(called, sure)
     found = gold_share(sample, sure)
     if found.low <= high and low <= found.high:
         return False
+    # One user is not enough for that: the labels of the others must say the same.
     against = sample.filter(pl.col("gold") == (found.low > high))
     by_user = against.group_by("_user", maintain_order=True).agg(pl.col("weight").sum())
     loudest = by_user.sort("weight", descending=True, maintain_order=True).head(1)
@@ -401,7 +378,7 @@ def _warn_of_shift(measured: Accuracy, *, own: bool) -> None:
         "corrected share may be off by more than its interval says: give them as `gold`, if they "
         "are of these"
     )
-    warn(f"sensitivity and specificity were measured on {here if own else elsewhere}")
+    _frames.warn(f"sensitivity and specificity were measured on {here if own else elsewhere}")
 
 
 def more_to_label(
@@ -449,7 +426,7 @@ def _warn_of_little(
         else f"label about {more:,} more rows, drawn with affectlib sample, to know it to within "
         "half its value"
     )
-    warn(
+    _frames.warn(
         f"{int(sample['gold'].sum()):,} of {len(sample):,} gold labels are emotional, which leaves "
         f"the share between {row['low']:.2%} and {row['high']:.2%}; {advice}"
     )
@@ -497,7 +474,7 @@ def with_prediction(labels: Labels) -> Labels:
 
 def _in_memory(labels: Labels, names: Sequence[str]) -> Labels:
     """Read once what is joined to gold labels; a lazy frame may number its rows anew each time."""
-    wanted = (*KEYS, "message", "charged", "_prediction", "_user", *names)
+    wanted = (*_frames.KEYS, "message", "charged", "_prediction", "_user", *names)
     columns = [name for name in labels.columns if name in wanted]
     return labels.having(labels.rows.select(columns).collect().lazy())
 
@@ -515,5 +492,11 @@ def gold_share(sample: pl.DataFrame, confidence: float) -> Estimate:
         (pl.col("gold") * pl.col("weight")).sum().alias("hits"), pl.col("weight").sum()
     )
     weight = by_user["weight"].to_numpy()
-    share, spread = clustered_mean(by_user["hits"].to_numpy(), weight)
-    return exact_share(share, spread, kish(weight), kish(sample["weight"].to_numpy()), confidence)
+    share, spread = _intervals.clustered_mean(by_user["hits"].to_numpy(), weight)
+    return _intervals.exact_share(
+        share,
+        spread,
+        _intervals.kish(weight),
+        _intervals.kish(sample["weight"].to_numpy()),
+        confidence,
+    )

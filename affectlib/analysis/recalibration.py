@@ -11,33 +11,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 from narwhals.typing import IntoDataFrameT
 
-from affectlib.analysis._frames import (
-    AnyFrame,
-    Frame,
-    check_confidence,
-    labels_table,
-    like,
-    table,
-    user_keys,
-    warn,
-)
+from affectlib.analysis import _frames, evaluation
+from affectlib.analysis._frames import AnyFrame, Frame
 from affectlib.analysis._measures import change_rows
-from affectlib.analysis.evaluation import (
-    SINGLE_MESSAGE,
-    measured_rows,
-    threshold_of,
-    with_probability,
-    with_single_messages,
-)
 from affectlib.analysis.gold import gold_rows, model_annotators
 from affectlib.conversation import clean_text
 from affectlib.errors import OptionError
-from affectlib.model.recalibration import (
-    recalibrate,
-    require_enough,
-    save_recalibrated,
-    uncalibrated,
-)
+from affectlib.model import recalibration
 
 if TYPE_CHECKING:
     from affectlib.model.artifacts import Artifact
@@ -110,8 +90,10 @@ def calibrate(
         >>> load_artifact("fitted").description["calibrated"]["from"]
         'affect-small'
     """
-    check_confidence(confidence)
-    source = with_single_messages(user_keys(labels_table(labels).labelled()))
+    _frames.check_confidence(confidence)
+    source = evaluation.with_single_messages(
+        _frames.user_keys(_frames.labels_table(labels).labelled())
+    )
     source.require(["probability"])
     made_by = source.provenance
     if made_by.fingerprint and made_by.fingerprint != artifact.fingerprint:
@@ -120,37 +102,39 @@ def calibrate(
             f"{artifact.version}; give the model that made them, or label again"
         )
     rows = gold_rows(source, gold)
-    rows = with_probability(rows, source.name, "rows with a gold label")
-    before = measured_rows(rows)
-    require_enough(before.truth, "gold")
-    base, probability = uncalibrated(artifact, before.probability)
-    found = recalibrate(
+    rows = evaluation.with_probability(rows, source.name, "rows with a gold label")
+    before = evaluation.measured_rows(rows)
+    recalibration.require_enough(before.truth, "gold")
+    base, probability = recalibration.uncalibrated(artifact, before.probability)
+    found = recalibration.recalibrate(
         base,
         probability,
         before.truth,
         weights=before.weight,
         groups=before.user,
         level=source.level,
-        alone=rows[SINGLE_MESSAGE] if source.level == "message" else None,
+        alone=rows[evaluation.SINGLE_MESSAGE] if source.level == "message" else None,
         specificity=specificity,
         force=force,
     )
     if found.lowered:
-        warn(
+        _frames.warn(
             f"hardly any emotional row reaches the threshold of {' and '.join(found.lowered)} at "
             "the target specificity, so it was lowered; see `specificity`",
             level=2,
         )
     called = clean_text(name or Path(folder).resolve().name)
-    labelled_by = model_annotators(table(gold, "gold"))
-    if save_recalibrated(base, found, folder, name=called, labelled_by=labelled_by):
-        warn(
+    labelled_by = model_annotators(_frames.table(gold, "gold"))
+    if recalibration.save_recalibrated(base, found, folder, name=called, labelled_by=labelled_by):
+        _frames.warn(
             "the model's screen does not hold for the new thresholds, so the new model has none "
             "and labels more slowly",
             level=2,
         )
     points = artifact.operating_points
-    least = rows.select(**{name: threshold_of(p, found.level) for name, p in points.items()})
+    least = rows.select(
+        **{name: evaluation.threshold_of(p, found.level) for name, p in points.items()}
+    )
     pairs = {
         name: (
             replace(before, called=before.probability >= least[name].to_numpy()),
@@ -159,4 +143,4 @@ def calibrate(
         for name in points
     }
     figures = [*change_rows(pairs, confidence)]
-    return like(labels, pl.DataFrame(figures, infer_schema_length=None).fill_nan(None))
+    return _frames.like(labels, pl.DataFrame(figures, infer_schema_length=None).fill_nan(None))

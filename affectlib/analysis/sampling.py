@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from affectlib.analysis._design import design_of
 from affectlib.analysis._frames import Frame, TableError, labels_table, like, refuse_alike
-from affectlib.analysis.gold import id_columns
+from affectlib.analysis.gold import row_columns
 from affectlib.errors import OptionError
 from affectlib.taxonomy import THEME_COLUMNS
 
@@ -63,9 +63,8 @@ def sample(
                 f"{name} must be at least {least}, and a whole number, got {value!r:.40}"
             )
     source = labels_table(labels).labelled()
-    keys = id_columns(source.columns)
+    keys = row_columns(source.columns)
     source.require(["probability", *keys])
-    keys += ["message"] if source.level == "message" else []
     named = [name for name in THEME_COLUMNS.values() if name in source.columns]
     rows = source.collect(*keys, "probability", *named)
     refuse_alike(rows, keys, source.name, "what is drawn cannot be found again")

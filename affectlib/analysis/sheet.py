@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -11,7 +11,7 @@ from affectlib.analysis._frames import AnyFrame, table
 from affectlib.analysis._pages import in_language, render
 from affectlib.analysis._transcripts import Transcripts, conversations_of
 from affectlib.analysis.sheet_texts import TEXTS, SheetTexts
-from affectlib.conversation import Conversation, Message
+from affectlib.conversation import Conversation
 from affectlib.taxonomy import EMOTIONAL, TASK
 
 __all__ = ["annotation_page"]
@@ -79,37 +79,22 @@ def annotation_page(drawn: AnyFrame, transcripts: Transcripts, *, lang: str = "e
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    role: str
-    name: str
-    text: str
-    judged: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    messages: list[_Shown]
-    earlier: int
-    hidden: int
-
-
-def _item(chat: Conversation, place: int | None, texts: SheetTexts) -> _Item:
+def _item(chat: Conversation, place: int | None, texts: SheetTexts) -> dict[str, Any]:
     """Choose the messages to show."""
     last = None if place is None else place + 1
     numbered = list(enumerate(chat.messages))[:last]
     readable = [(index, message) for index, message in numbered if message.role in _ROLES]
     earlier = 0 if place is None else max(0, len(readable) - 1 - _BEFORE)
-    return _Item(
-        [_shown(message, index == place, texts) for index, message in readable[earlier:]],
-        earlier,
-        len(numbered) - len(readable),
-    )
-
-
-def _shown(message: Message, judged: bool, texts: SheetTexts) -> _Shown:
-    text = message.content if message.content.strip() else texts.words["empty"]
-    return _Shown(message.role, texts.roles[message.role], text, judged)
+    shown = [
+        {
+            "role": message.role,
+            "name": texts.roles[message.role],
+            "text": message.content if message.content.strip() else texts.words["empty"],
+            "judged": index == place,
+        }
+        for index, message in readable[earlier:]
+    ]
+    return {"messages": shown, "earlier": earlier, "hidden": len(numbered) - len(readable)}
 
 
 def _identity(rows: pl.DataFrame, lang: str) -> str:

@@ -17,6 +17,10 @@ from tools.simulate import Population
 KNOWN = Accuracy(8000, 2000, 98000, 2000)
 
 
+def label_where(emotional: pl.Expr | pl.Series) -> pl.Expr:
+    return pl.when(emotional).then(pl.lit("emotional")).otherwise(pl.lit("task"))
+
+
 def gold_of(people: Population) -> pl.DataFrame:
     """Return a sheet of 300 conversations, with what is true of each.
 
@@ -24,6 +28,17 @@ def gold_of(people: Population) -> pl.DataFrame:
     """
     sheet = sample(people.conversations, 300, seed=1).drop("design", "gold", "themes")
     return sheet.join(people.gold_conversations, on=["record", "conversation_id"])
+
+
+def filled_in(
+    people: Population, n: int, labels: pl.DataFrame | None = None, seed: int = 1
+) -> pl.DataFrame:
+    """Return a sheet as `sample` draws it, filled in with the truth."""
+    sheet: pl.DataFrame = sample(people.conversations if labels is None else labels, n, seed=seed)
+    truth = people.gold_conversations.select("record", "gold")
+    return sheet.drop("gold", "themes", strict=False).join(
+        truth, on="record", maintain_order="left"
+    )
 
 
 def knowing(

@@ -9,16 +9,11 @@ import polars as pl
 import pytest
 
 from affectlib import cli
-from affectlib.analysis import (
-    AnalysisWarning,
-    agreement,
-    majority,
-    prevalence,
-    read_labels,
-)
+from affectlib.analysis import AnalysisWarning, agreement, majority, prevalence, read_labels
 from affectlib.analysis.report import answers_of
 from affectlib.corpus.output import write_rows
 from affectlib.errors import OptionError
+from tests.analysis.known import label_where
 from tools.simulate import simulate
 
 PEOPLE = simulate(60, seed=1, prevalence=0.3)
@@ -28,7 +23,7 @@ TRUTH = PEOPLE.gold_conversations.head(120)
 def sheet(seed: int, mistakes: float = 0.1) -> pl.DataFrame:
     """The truth with some answers turned round."""
     turned = np.random.default_rng(seed).random(len(TRUTH)) < mistakes
-    other = pl.when(pl.col("gold") == "task").then(pl.lit("emotional")).otherwise(pl.lit("task"))
+    other = label_where(pl.col("gold") == "task")
     return TRUTH.with_columns(
         gold=pl.when(pl.Series(turned)).then(other).otherwise("gold"), annotator=pl.lit(f"p{seed}")
     )
@@ -154,10 +149,6 @@ def test_the_majority_of_people_and_a_language_model_is_of_both() -> None:
     again = majority(found, by_model(2), sheet(3))
     assert answers_of(again) == ("mixed", [("tiny-llm", "abc123")])
     assert again["annotator"][0] == "p0; person; model:tiny-llm prompt:abc123; p3"
-
-
-def test_the_majority_names_no_annotator_where_only_people_answered() -> None:
-    assert "annotator" not in majority(sheet(0), sheet(1), sheet(2)).columns
 
 
 def test_the_majority_keeps_the_themes_that_at_least_half_named() -> None:

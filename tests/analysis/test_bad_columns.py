@@ -48,9 +48,11 @@ def ends_well(call: Callable[[], Any]) -> None:
         call()
 
 
-def run(folder: Path, command: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.chdir(folder)
-    return cli.main(command)
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which commands run."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 BAD = {
@@ -66,11 +68,9 @@ BAD = {
 @pytest.mark.parametrize(
     ("kind", "number"), [(kind, n) for kind, all_of in BAD.items() for n in range(len(all_of))]
 )
-def test_columns_of_another_type(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, kind: str, number: int
-) -> None:
-    LABELS.with_columns(BAD[kind][number]).write_parquet(tmp_path / "l.parquet")
-    status = run(tmp_path, COMMANDS[command], monkeypatch)
+def test_columns_of_another_type(folder: Path, command: str, kind: str, number: int) -> None:
+    LABELS.with_columns(BAD[kind][number]).write_parquet(folder / "l.parquet")
+    status = cli.main(COMMANDS[command])
     assert status == (0 if kind == "names of ours" else status)
     assert status in (0, 2)
 
@@ -79,23 +79,21 @@ def test_columns_of_another_type(
 @pytest.mark.parametrize(
     "said", [b"{", b"[1]", b"{}", b'{"model": "affect-small"}', b'{"model": 3}', b"[" * 5000]
 )
-def test_damaged_metadata_is_no_metadata(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, said: bytes
-) -> None:
+def test_damaged_metadata_is_no_metadata(folder: Path, command: str, said: bytes) -> None:
     table = LABELS.to_arrow().replace_schema_metadata({"affectlib": said})
-    pq.write_table(table, tmp_path / "l.parquet")
-    assert run(tmp_path, COMMANDS[command], monkeypatch) == 0
+    pq.write_table(table, folder / "l.parquet")
+    assert cli.main(COMMANDS[command]) == 0
 
 
-def test_a_flipped_bit_of_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    LABELS.write_parquet(tmp_path / "whole.parquet")
-    content = (tmp_path / "whole.parquet").read_bytes()
+def test_a_flipped_bit_of_parquet(folder: Path) -> None:
+    LABELS.write_parquet(folder / "whole.parquet")
+    content = (folder / "whole.parquet").read_bytes()
     places = np.random.default_rng(0).integers(0, len(content), 25)
     for place in places:
         flipped = bytearray(content)
         flipped[place] ^= 0x10
-        (tmp_path / "l.parquet").write_bytes(flipped)
-        assert run(tmp_path, COMMANDS["prevalence"], monkeypatch) in (0, 2)
+        (folder / "l.parquet").write_bytes(flipped)
+        assert cli.main(COMMANDS["prevalence"]) in (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +107,9 @@ def test_a_flipped_bit_of_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ["sample", "l.parquet", "-o", "s.csv", "-n", "-5"],
     ],
 )
-def test_options_beyond_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
-) -> None:
-    LABELS.write_parquet(tmp_path / "l.parquet")
-    assert run(tmp_path, options, monkeypatch) == (0 if "--by" in options else 2)
+def test_options_beyond_reason(folder: Path, options: list[str]) -> None:
+    LABELS.write_parquet(folder / "l.parquet")
+    assert cli.main(options) == (0 if "--by" in options else 2)
 
 
 ODD = st.one_of(
@@ -187,12 +183,10 @@ def test_calibration_with_odd_probabilities_and_weights(value: float | None) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text for numbers", "NaN", "infinite", "lists"])
-def test_a_report_of_columns_of_another_type(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_a_report_of_columns_of_another_type(folder: Path, kind: str) -> None:
     for column in BAD[kind]:
-        LABELS.with_columns(column).write_parquet(tmp_path / "l.parquet")
-        assert run(tmp_path, COMMANDS["report"], monkeypatch) in (0, 2)
+        LABELS.with_columns(column).write_parquet(folder / "l.parquet")
+        assert cli.main(COMMANDS["report"]) in (0, 2)
 
 
 @pytest.mark.parametrize("call", [report, lambda labels: prevalence(labels, by="week")])

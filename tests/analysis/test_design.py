@@ -16,10 +16,10 @@ from affectlib.analysis import (
     majority,
     prevalence,
     read_gold,
-    sample,
 )
 from affectlib.cli import main
 from affectlib.model.artifacts import load_artifact
+from tests.analysis.known import filled_in
 from tools.simulate import simulate
 
 PEOPLE = simulate(300, seed=4, prevalence=0.05)
@@ -27,9 +27,7 @@ LABELS = PEOPLE.conversations
 
 
 def filled(n: int = 400) -> pl.DataFrame:
-    sheet: pl.DataFrame = sample(LABELS, n, seed=1).drop("gold", "themes")
-    truth = PEOPLE.gold_conversations.select("record", "gold")
-    return sheet.join(truth, on="record", maintain_order="left")
+    return filled_in(PEOPLE, n)
 
 
 def test_the_design_adds_up_to_the_rows_sampled_from() -> None:
@@ -81,8 +79,7 @@ def test_a_sheet_of_fewer_or_more_rows_is_noted() -> None:
     of_half = sheet.filter(pl.col("record").is_in(half["record"].implode()))
     with pytest.raises(TableError, match="are gone"):
         prevalence(half, of_half)
-    own = sample(half, 400, seed=1).drop("gold", "themes")
-    own = own.join(PEOPLE.gold_conversations.select("record", "gold"), on="record")
+    own = filled_in(PEOPLE, 400, half)
     with pytest.warns(AnalysisWarning, match=f"drawn from {len(half):,} rows.*{len(LABELS):,}"):
         prevalence(LABELS, own)
 

@@ -16,37 +16,20 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from affectlib import cli
-from affectlib.analysis import (
-    AnalysisWarning,
-    TableError,
-    disagreements,
-    evaluate,
-    sample,
-)
+from affectlib.analysis import AnalysisWarning, TableError, disagreements, evaluate
 from affectlib.analysis._measures import Measured, measures
-from affectlib.corpus.manifest import Manifest
+from affectlib.analysis.evaluation import RANKING
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import load_artifact
+from tests.analysis.known import filled_in
 from tools.simulate import simulate
 
 PEOPLE = simulate(400, seed=4, prevalence=0.1)
 
 
 def filled(n: int = 500, seed: int = 1) -> pl.DataFrame:
-    """A sheet as `sample` draws it but for its design, filled in with the truth."""
-    sheet: pl.DataFrame = sample(PEOPLE.conversations, n, seed=seed).drop("gold", "design")
-    return sheet.join(
-        PEOPLE.gold_conversations.select("record", "gold"), on="record", maintain_order="left"
-    )
-
-
-def test_a_row_without_a_probability_reaches_no_threshold() -> None:
-    sheet = filled()
-    gap = pl.when(pl.col("record") != sheet["record"][0]).then(pl.col("probability"))
-    labels = PEOPLE.conversations.with_columns(probability=gap)
-    with pytest.warns(AnalysisWarning, match="1 of 500 rows .* have no probability"):
-        found = evaluate(labels, sheet, threshold=0.5)
-    assert figures(found)["recall"]["estimate"] is not None
+    """A sheet that does not say how it was drawn."""
+    return filled_in(PEOPLE, n, seed=seed).drop("design")
 
 
 def figures(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
@@ -207,15 +190,6 @@ def test_groups_and_those_too_small() -> None:
         evaluate(PEOPLE.conversations, filled(), by="measure")
 
 
-def test_without_probabilities_three_measures_are_missing() -> None:
-    found = figures(evaluate(PEOPLE.conversations.drop("probability"), filled()))
-    assert [name for name, row in found.items() if row["estimate"] is None] == [
-        "average precision",
-        "AUROC",
-        "calibration error",
-    ]
-
-
 def with_gaps(records: list[int]) -> pl.DataFrame:
     """Labels without the probabilities of some rows."""
     gap = pl.when(pl.col("record").is_in(records).not_()).then(pl.col("probability"))
@@ -227,13 +201,15 @@ def test_rows_without_a_probability_are_left_out_of_rankings_and_counted() -> No
     gone = sheet["record"].head(20).to_list()
     with pytest.warns(AnalysisWarning, match=r"20 of 500 rows .* have no probability"):
         found = figures(evaluate(with_gaps(gone), sheet))
+    with pytest.warns(AnalysisWarning, match=r"20 of 500 rows .* have no probability"):
+        assert figures(evaluate(with_gaps(gone), sheet, threshold=0.5))["recall"]["estimate"]
     with warnings.catch_warnings():
         warnings.simplefilter("error", AnalysisWarning)
         rest = figures(
             evaluate(PEOPLE.conversations, sheet.filter(pl.col("record").is_in(gone).not_()))
         )
         whole = figures(evaluate(PEOPLE.conversations, sheet))
-    for name in ("average precision", "AUROC", "calibration error"):
+    for name in RANKING:
         assert found[name]["estimate"] == pytest.approx(rest[name]["estimate"])
     for name in ("recall", "specificity", "precision"):
         assert found[name] == whole[name]
@@ -247,16 +223,18 @@ def test_rankings_of_few_users_are_suppressed() -> None:
     with pytest.warns(AnalysisWarning, match="have no probability"):
         found = figures(evaluate(with_gaps(gone), sheet.drop("user_id")))
     assert found["recall"]["estimate"] is not None
-    for name in ("average precision", "AUROC", "calibration error"):
+    for name in RANKING:
         assert found[name]["suppressed"]
         assert found[name]["gold"] is None
 
 
-def test_a_threshold_without_any_probability_is_refused() -> None:
+def test_without_probabilities_three_measures_are_missing_and_no_threshold_judges() -> None:
     none = PEOPLE.conversations.with_columns(probability=pl.lit(None))
-    assert figures(evaluate(none, filled()))["AUROC"]["estimate"] is None
-    with pytest.raises(TableError, match="no row with a gold label has one"):
-        evaluate(none, filled(), threshold=0.5)
+    for labels in (none, none.drop("probability")):
+        found = figures(evaluate(labels, filled()))
+        assert {name for name, row in found.items() if row["estimate"] is None} == {*RANKING}
+        with pytest.raises(TableError, match="probability"):
+            evaluate(labels, filled(), threshold=0.5)
 
 
 def test_disagreements_without_a_probability_are_left_out_and_counted() -> None:
@@ -315,26 +293,23 @@ def test_the_command_says_it_in_words_and_as_json(files: Path, capsys: Any) -> N
     assert "disagreement" not in capsys.readouterr().out
 
 
-def test_the_plot_is_written(files: Path, capsys: Any) -> None:
-    assert run(files, "--plot", str(files / "plot.svg")) == 0
-    assert (files / "plot.svg").read_text(encoding="utf-8").startswith("<svg")
-    assert run(files, "--plot", str(files / "plot.pdf")) == 2
-    assert "the plot is an SVG file" in capsys.readouterr().err
-    (files / "plot.svg").write_text("mine", encoding="utf-8")
-    assert run(files, "--plot", str(files / "plot.svg")) == 2
-    assert "name another output or give --overwrite" in capsys.readouterr().err
-    assert (files / "plot.svg").read_text(encoding="utf-8") == "mine"
-    assert run(files, "--plot", str(files / "plot.svg"), "--overwrite") == 0
-    assert (files / "plot.svg").read_text(encoding="utf-8").startswith("<svg")
-
-
 @pytest.mark.parametrize(
     ("annotator", "answers"), [("ada", "hand labels"), ("model:llama", "language-model answers")]
 )
-def test_the_plot_names_whose_answers_they_are(files: Path, annotator: str, answers: str) -> None:
+def test_the_plot_names_whose_answers_they_are(
+    files: Path, annotator: str, answers: str, capsys: Any
+) -> None:
     filled().with_columns(annotator=pl.lit(annotator)).write_csv(files / "filled.csv")
-    assert run(files, "--plot", str(files / "plot.svg")) == 0
-    assert f"Charged by {answers}" in (files / "plot.svg").read_text(encoding="utf-8")
+    plot = files / "plot.svg"
+    assert run(files, "--plot", str(plot.with_suffix(".pdf"))) == 2
+    plot.write_text("mine", encoding="utf-8")
+    assert run(files, "--plot", str(plot)) == 2
+    assert "name another output or give --overwrite" in capsys.readouterr().err
+    assert plot.read_text(encoding="utf-8") == "mine"
+    assert run(files, "--plot", str(plot), "--overwrite") == 0
+    written = plot.read_text(encoding="utf-8")
+    assert written.startswith("<svg")
+    assert f"Charged by {answers}" in written
 
 
 def test_text_is_shown_only_where_it_is_asked_for(files: Path, capsys: Any) -> None:
@@ -350,20 +325,6 @@ def test_text_is_shown_only_where_it_is_asked_for(files: Path, capsys: Any) -> N
     assert capsys.readouterr().out.count("    secret ") == 3
     assert run(files, "--json", "--worst", "3", "--show-text", str(chats)) == 0
     assert capsys.readouterr().out.count('"text": "secret ') == 3
-
-
-def test_text_is_read_as_the_labels_were_made(files: Path, capsys: Any) -> None:
-    ids = PEOPLE.conversations.sort("record")["conversation_id"]
-    rows = [f"{name},user,secret {place}" for place, name in enumerate(ids)]
-    chats = files / "chats.csv"
-    chats.write_text("\n".join(["chat,who,words", *rows]), encoding="utf-8")
-    assert run(files, "--show-text", str(chats)) == 2  # nothing says what the columns are
-    columns = {"conversation_id": "chat", "role": "who", "content": "words"}
-    options = {"format": "table", "columns": columns, "branches": "active"}
-    Manifest(files / "labels.parquet.manifest", {"options": options}).write()
-    capsys.readouterr()
-    assert run(files, "--worst", "3", "--show-text", str(chats)) == 0
-    assert capsys.readouterr().out.count("    secret ") == 3
 
 
 def test_an_operating_point_is_that_of_the_model_that_made_the_labels(

@@ -11,8 +11,9 @@ import polars as pl
 import pytest
 
 from affectlib import cli
-from affectlib.analysis import AnalysisWarning, TableError, agreement, prevalence, sample
+from affectlib.analysis import AnalysisWarning, TableError, agreement, prevalence
 from affectlib.analysis.prevalence import more_to_label
+from tests.analysis.known import filled_in
 from tools.simulate import simulate
 
 PEOPLE = simulate(300, seed=4, prevalence=0.05)
@@ -20,10 +21,7 @@ CHARGED = pl.col("gold") == "emotional"
 
 
 def filled(n: int = 400, labels: pl.DataFrame = PEOPLE.conversations) -> pl.DataFrame:
-    """A sheet as `sample` draws it, filled in with the truth."""
-    sheet: pl.DataFrame = sample(labels, n, seed=1).drop("gold")
-    truth = PEOPLE.gold_conversations.select("record", "gold")
-    return sheet.join(truth, on="record", maintain_order="left")
+    return filled_in(PEOPLE, n, labels)
 
 
 def notes(sheet: pl.DataFrame, **options: Any) -> list[str]:
@@ -59,10 +57,11 @@ def test_charges_are_told_by_their_higher_numbers(highest: str) -> None:
 def test_words_are_no_charges(yes: str, no: str) -> None:
     words = filled().with_columns(gold=pl.when(CHARGED).then(pl.lit(yes)).otherwise(pl.lit(no)))
     assert notes(words) == []
-    open_ended = words.with_columns(
-        gold=pl.when(pl.int_range(pl.len()) < 3).then(pl.lit("NA")).otherwise("gold")
-    )
-    assert notes(open_ended) == ["gold: 3 of 400 rows have no answer and are left out"]
+    found, expected = (prevalence(PEOPLE.conversations, each) for each in (words, filled()))
+    assert found.equals(expected)
+    gaps = pl.Series(["NA", "unsure", "", None, *words["gold"][4:]])
+    open_ended = words.with_columns(gold=gaps)
+    assert notes(open_ended) == ["gold: 4 of 400 rows have no answer and are left out"]
 
 
 @pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")

@@ -132,23 +132,11 @@ def test_labels_of_two_operating_points_are_refused(query: Query, order: str) ->
             prevalence(mixed)
 
 
-def test_labels_that_do_not_follow_are_refused(query: Query) -> None:
-    labels = read_labels(query(f"SELECT {KEPT}, provenance, {AGAIN} FROM balanced l"))
-    with pytest.raises(TableError, match="do not follow from probability"):
-        prevalence(labels)
-
-
 @pytest.mark.parametrize("label", ["label", AGAIN])
 def test_a_lost_column_is_noticed(query: Query, label: str) -> None:
     labels = read_labels(query(f"SELECT {KEPT}, {label} FROM balanced l"))
     with pytest.warns(AnalysisWarning, match="no column 'provenance'"):
         assert prevalence(labels)["method"].to_list() == ["naive"]
-
-
-def test_rows_that_are_there_twice_are_refused(query: Query) -> None:
-    twice = "SELECT * FROM balanced UNION ALL SELECT * FROM balanced WHERE record < 9"
-    with pytest.raises(TableError, match="the same"):
-        prevalence(read_labels(query(twice)))
 
 
 def test_labels_of_a_model_that_is_not_known_here_are_noticed(

@@ -16,12 +16,11 @@ from affectlib.analysis import (
     calibration,
     measured_accuracy,
     prevalence,
-    sample,
 )
-from affectlib.analysis._correction import Apparent, ErrorRates
 from affectlib.analysis.prevalence import headline_method
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import load_artifact
+from tests.analysis.known import gold_of, label_where
 from tools.simulate import simulate
 
 PEOPLE = simulate(600, seed=5, prevalence=0.03)
@@ -30,13 +29,6 @@ MEASURED = Accuracy(80, 20, 980, 20)
 
 def figures(frame: pl.DataFrame) -> dict[str, dict[str, object]]:
     return {row["method"]: row for row in frame.to_dicts()}
-
-
-def of_different_users(gold: pl.DataFrame) -> pl.DataFrame:
-    """One row of each user."""
-    owners = PEOPLE.conversations.select("record", "user_id")
-    own = gold.join(owners, on="record", maintain_order="left")
-    return own.unique("user_id", keep="first", maintain_order=True).drop("user_id")
 
 
 def test_gold_sample_finds_what_counting_misses():
@@ -131,9 +123,7 @@ def test_gold_labels_of_few_users_are_suppressed_where_all_labels_are_not():
     # The gold labels of the others, taken from all, would show those of the few.
     assert [name for name, row in shown.items() if row["suppressed"]] == ["gold"]
     of_few = PEOPLE.gold_conversations.join(labels.filter(few).select("record"), on="record")
-    of_few = of_few.with_columns(
-        gold=pl.when(pl.int_range(pl.len()) < 5).then(pl.lit("emotional")).otherwise(pl.lit("task"))
-    )
+    of_few = of_few.with_columns(gold=label_where(pl.int_range(pl.len()) < 5))
     every = prevalence(labels, of_few)
     assert every["suppressed"].to_list() == [False, True, True]
     assert not prevalence(labels, of_few, min_users=0)["suppressed"].any()
@@ -158,8 +148,9 @@ def test_missing_user_ids_are_a_stated_fallback():
 
 
 def test_gold_labels_without_emotional_ones_leave_a_wide_interval_and_say_so():
-    calm = PEOPLE.gold_conversations.filter(pl.col("gold") == "task")
-    gold = of_different_users(calm).head(100)
+    owners = PEOPLE.conversations.select("record", "user_id")
+    calm = PEOPLE.gold_conversations.filter(gold="task").join(owners, on="record")
+    gold = calm.unique("user_id", keep="first", maintain_order=True).drop("user_id").head(100)
     with pytest.warns(AnalysisWarning, match=r"0 of 100 gold .* label about [\d,]+ more rows"):
         found = figures(prevalence(PEOPLE.conversations, gold))
     assert found["ppi"]["low"] == 0
@@ -257,8 +248,7 @@ def test_bad_gold_is_named(change, problem):
 
 
 def test_gold_and_weight_are_those_of_the_sheet():
-    gold = sample(PEOPLE.conversations, 300, seed=3).drop("gold", "themes")
-    gold = gold.join(PEOPLE.gold_conversations, on=["record", "conversation_id"])
+    gold = gold_of(PEOPLE)
     own = PEOPLE.conversations.with_columns(gold=pl.lit("task"), weight=pl.lit(1.0), place=1)
     assert_frame_equal(prevalence(own, gold), prevalence(PEOPLE.conversations, gold))
     assert_frame_equal(calibration(own, gold), calibration(PEOPLE.conversations, gold))
@@ -297,20 +287,6 @@ def test_numbers_that_are_there_twice_are_told_apart_by_ids():
     twice = pl.concat([half, half.with_columns(pl.col("conversation_id") + "b")])
     gold = twice.select("record", "conversation_id", weight=1.0, gold=pl.lit("task"))
     assert figures(prevalence(twice, gold, min_users=0))["gold"]["gold"] == 600
-
-
-@pytest.mark.filterwarnings("ignore:gold, gold. 1 is read as:affectlib.analysis.AnalysisWarning")
-@pytest.mark.parametrize("answers", [["yes", "no"], ["TRUE", "false"], [1, 0], [True, False]])
-def test_answers_have_synonyms_and_gaps(answers):
-    sheet = pl.DataFrame({"record": [*range(40)], "gold": answers * 20}, strict=False)
-    sheet = sheet.with_columns(weight=1.0)
-    first = prevalence(PEOPLE.conversations, sheet, min_users=0)
-    assert figures(first)["gold"]["estimate"] == 0.5
-    gaps = sheet.with_columns(pl.col("gold").cast(pl.String)).vstack(
-        pl.DataFrame({"record": [90, 91, 92], "gold": ["unsure", "", None], "weight": 1.0})
-    )
-    with pytest.warns(AnalysisWarning, match="3 of 43 rows have no answer"):
-        assert figures(prevalence(PEOPLE.conversations, gaps, min_users=0))["gold"]["gold"] == 40
 
 
 @pytest.mark.parametrize(
@@ -378,17 +354,8 @@ def test_calibration_hides_bins_of_few_users():
     assert shown["estimate"] is not None
 
 
-def test_with_a_perfect_classifier_nothing_is_left_to_correct():
-    errors = ErrorRates.measured(Accuracy(10**6, 0, 10**6, 0))
-    perfect = errors.share(Apparent(0.1, 1000, 1000), 0.95)
-    assert perfect.estimate == pytest.approx(0.1)
-    assert perfect.low == pytest.approx(0.0829, abs=0.001)
-    assert perfect.high == pytest.approx(0.1202, abs=0.001)
-
-
 def test_the_share_of_a_corpus_is_surer_than_that_of_its_population():
-    gold = sample(PEOPLE.conversations, 300, seed=3).drop("gold", "themes")
-    gold = gold.join(PEOPLE.gold_conversations, on=["record", "conversation_id"])
+    gold = gold_of(PEOPLE)
     of = {
         target: figures(prevalence(PEOPLE.conversations, gold, target=target))
         for target in ("corpus", "population")

@@ -36,6 +36,7 @@ from affectlib.model.artifacts import Artifact, load_artifact, with_digest
 from affectlib.model.calibration import sigmoid
 from affectlib.model.recalibration import recalibrate, save_recalibrated
 from affectlib.taxonomy import CUES
+from tests.analysis.known import label_where
 from tools.simulate import simulate
 
 PEOPLE = simulate(60, seed=1)
@@ -87,9 +88,7 @@ def test_labels_of_a_calibrated_model_are_corrected_by_what_it_says(
         assert labels_table(table).provenance.cues == THRESHOLDS
 
 
-def test_what_was_measured_on_the_gold_labels_does_not_count_beside_them(
-    tmp_path: Path,
-) -> None:
+def test_what_was_measured_on_the_gold_labels_does_not_count_beside_them(tmp_path: Path) -> None:
     for fitted, known in ((False, True), (True, False)):
         labels = written(tmp_path / "labels.parquet", fitted=fitted)
         found = labels_table(labels).accuracy(beside_gold=True)
@@ -199,7 +198,7 @@ def made_by(point: str, *, artifact: Artifact = BASE, seed: int = 1) -> pl.DataF
     called = pl.col("probability") >= artifact.operating_point(point).conversation
     return found.with_columns(
         conversation_id=pl.col("conversation_id") + f" {seed}",
-        label=pl.when(called).then(pl.lit("emotional")).otherwise(pl.lit("task")),
+        label=label_where(called),
         provenance=pl.lit(provenance_code(artifact, point)),
     )
 
@@ -222,7 +221,6 @@ def test_rows_keep_their_origin_in_every_kind_of_frame(kind: str) -> None:
     assert found["method"].to_list() == ["naive", "rogan_gladen"]
 
 
-@pytest.mark.filterwarnings("ignore:sensitivity and specificity")
 def test_a_filtered_file_keeps_what_its_model_knows(fitted: Path, tmp_path: Path) -> None:
     artifact = load_artifact(fitted)
     labels = made_by("balanced", artifact=artifact)
@@ -252,8 +250,7 @@ def test_labels_of_several_origins_are_refused_in_every_order() -> None:
 
 
 def test_labels_that_do_not_follow_from_their_origin_are_refused() -> None:
-    again = pl.when(pl.col("probability") >= 0.6).then(pl.lit("emotional"))
-    labels = made_by("balanced").with_columns(label=again.otherwise(pl.lit("task")))
+    labels = made_by("balanced").with_columns(label=label_where(pl.col("probability") >= 0.6))
     with pytest.raises(TableError, match="do not follow from probability"):
         prevalence(labels)
     with pytest.warns(AnalysisWarning, match="no column 'provenance'"):

@@ -28,6 +28,7 @@ from affectlib.analysis import (
 from affectlib.errors import OptionError, OutputExistsError
 from affectlib.model.artifacts import Artifact, load_artifact
 from affectlib.model.calibration import OperatingPoint, logit, sigmoid
+from tests.analysis.known import filled_in, label_where
 from tools.simulate import simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore:the model's screen:UserWarning")
@@ -40,13 +41,12 @@ PROMISED = BASE.operating_points["balanced"].aim
 def bent(shift: float) -> pl.DataFrame:
     """Labels of a model whose probabilities are off, at the bundled model's threshold."""
     given = sigmoid(logit(PEOPLE.conversations["probability"].to_numpy()) + shift)
-    threshold = BASE.operating_points["balanced"].conversation
-    return PEOPLE.conversations.with_columns(
-        probability=pl.Series(given),
-        label=pl.when(pl.Series(given) >= threshold)
-        .then(pl.lit("emotional"))
-        .otherwise(pl.lit("task")),
-    )
+    return labelled(PEOPLE.conversations, pl.Series(given), BASE)
+
+
+def labelled(labels: pl.DataFrame, given: pl.Series, model: Artifact) -> pl.DataFrame:
+    called = given >= model.operating_points["balanced"].conversation
+    return labels.with_columns(probability=given, label=label_where(called))
 
 
 def weak() -> pl.DataFrame:
@@ -58,9 +58,7 @@ def weak() -> pl.DataFrame:
 
 
 def filled(labels: pl.DataFrame, n: int = 300) -> pl.DataFrame:
-    sheet: pl.DataFrame = sample(labels, n, seed=1).drop("gold")
-    gold = PEOPLE.gold_conversations.select("record", "gold")
-    return sheet.join(gold, on="record", maintain_order="left")
+    return filled_in(PEOPLE, n, labels)
 
 
 def write(folder: Path, labels: pl.DataFrame, fingerprint: str = BASE.fingerprint) -> list[str]:
@@ -96,13 +94,12 @@ def test_a_model_that_labels_nothing_labels_after(tmp_path: Path) -> None:
 def test_calibrating_a_calibrated_model_loses_nothing(tmp_path: Path, seed: int) -> None:
     """Label, sample, calibrate; label with the new model, draw a new sheet, calibrate again."""
     people = simulate(600, seed=seed, prevalence=0.08)
-    gold = people.gold_conversations.select("record", "gold")
     truth = (people.gold_conversations["gold"] == "emotional").to_numpy()
     raw = people.conversations["probability"].to_numpy()
     model, recalls = BASE, []
     for step in ("first", "second"):
         labels = relabelled(people.conversations, raw, model)
-        sheet = sample(labels, 200, seed=seed).drop("gold").join(gold, on="record")
+        sheet = filled_in(people, 200, labels, seed)
         rows = calibrate(labels, sheet, model, tmp_path / step, force=True).to_dicts()
         model = load_artifact(tmp_path / step)
         called = relabelled(people.conversations, raw, model)["label"] == "emotional"
@@ -116,11 +113,7 @@ def relabelled(labels: pl.DataFrame, raw: Any, model: Artifact) -> pl.DataFrame:
     """The labels that a calibrated model gives."""
     line = model.recalibration
     given = pl.Series(sigmoid(line.intercept + line.slope * logit(raw)))
-    called = given >= model.operating_points["balanced"].conversation
-    return labels.with_columns(
-        probability=given,
-        label=pl.when(called).then(pl.lit("emotional")).otherwise(pl.lit("task")),
-    )
+    return labelled(labels, given, model)
 
 
 def test_a_sheet_that_is_inverted_is_refused(tmp_path: Path) -> None:
@@ -167,10 +160,14 @@ def test_rows_without_a_probability_are_left_out(tmp_path: Path) -> None:
     assert few.operating_points == fewer.operating_points
 
 
-def test_messages_can_be_calibrated_on(tmp_path: Path) -> None:
-    sheet = sample(PEOPLE.messages, 400, seed=1).drop("gold")
+def filled_messages(labels: pl.DataFrame) -> pl.DataFrame:
+    sheet: pl.DataFrame = sample(labels, 400, seed=1).drop("gold")
     gold = PEOPLE.gold_messages.select("record", "message", "gold")
-    sheet = sheet.join(gold, on=["record", "message"], maintain_order="left")
+    return sheet.join(gold, on=["record", "message"], maintain_order="left")
+
+
+def test_messages_can_be_calibrated_on(tmp_path: Path) -> None:
+    sheet = filled_messages(PEOPLE.messages)
     calibrate(PEOPLE.messages, sheet, BASE, tmp_path / "mine")
     mine = load_artifact(tmp_path / "mine")
     assert mine.description["calibrated"]["level"] == "message"
@@ -186,11 +183,8 @@ def test_messages_are_judged_as_label_judges_them(tmp_path: Path) -> None:
     labels = labels.filter(first | (pl.col("record") % 2 == 1))  # every other chat has one message
     several = pl.len().over("record") > 1
     least = pl.when(several).then(point.message).otherwise(point.conversation)
-    called = pl.when(pl.col("probability") >= least).then(pl.lit("emotional"))
-    labels = labels.with_columns(label=called.otherwise(pl.lit("task")))
-    sheet = sample(labels, 400, seed=1).drop("gold")
-    gold = PEOPLE.gold_messages.select("record", "message", "gold")
-    sheet = sheet.join(gold, on=["record", "message"], maintain_order="left")
+    labels = labels.with_columns(label=label_where(pl.col("probability") >= least))
+    sheet = filled_messages(labels)
     as_labelled = evaluate(labels, sheet).drop("suppressed")
     assert as_labelled.equals(evaluate(labels, sheet, threshold=point).drop("suppressed"))
     assert not as_labelled.equals(
@@ -291,19 +285,15 @@ def test_labels_of_another_model_are_refused(tmp_path: Path, capsys: Any) -> Non
     command = write(tmp_path, bent(0.0), "f00")
     assert cli.main(command) == 2
     assert "holds another model or version; label again" in capsys.readouterr().err
+    labels = read_labels(tmp_path / "labels.parquet")
+    with pytest.raises(OptionError, match="made by affect-small"):
+        calibrate(labels, filled(bent(0.0)), BASE, tmp_path / "mine")
     bent(0.0).write_csv(tmp_path / "labels.csv")
     command[1] = str(tmp_path / "labels.csv")
     assert cli.main(command) == 2
     assert "does not say which model made the labels; give --model" in capsys.readouterr().err
     assert not (tmp_path / "mine").exists()
     assert cli.main([*command, "--model", "affect-small"]) == 0
-
-
-def test_labels_of_another_model_are_refused_in_python(tmp_path: Path) -> None:
-    write(tmp_path, bent(0.0), "f00")
-    labels = read_labels(tmp_path / "labels.parquet")
-    with pytest.raises(OptionError, match="made by affect-small"):
-        calibrate(labels, filled(bent(0.0)), BASE, tmp_path / "mine")
 
 
 @pytest.mark.parametrize("shares", ["balanced", "balanced=much", "a=0.9=b"])

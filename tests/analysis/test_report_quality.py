@@ -9,8 +9,7 @@ import polars as pl
 import pytest
 
 from affectlib.analysis import evaluate, report
-from affectlib.analysis._corrected import becomes_charged
-from affectlib.analysis._correction import ErrorRates
+from affectlib.analysis._correction import ErrorRates, becomes_charged
 from affectlib.analysis.report import Report
 from affectlib.analysis.report._translator import Translator
 from affectlib.taxonomy import EMOTIONAL

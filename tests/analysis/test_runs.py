@@ -111,7 +111,9 @@ def test_labels_know_what_the_model_says_of_itself(tmp_path: Path) -> None:
     assert labels_table(PEOPLE.conversations).accuracy() is None
 
 
-def test_sample_and_report_read_transcripts_as_the_labels_were_made(tmp_path: Path) -> None:
+def test_commands_read_transcripts_as_the_labels_were_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     chats = tmp_path / "chats.csv"
     rows = [f"c{n},user,say {n}" for n in range(30)]
     chats.write_text("\n".join(["chat,who,words", *rows]), encoding="utf-8")
@@ -120,7 +122,10 @@ def test_sample_and_report_read_transcripts_as_the_labels_were_made(tmp_path: Pa
         {"conversation_id": [f"c{n}" for n in range(30)], "record": range(30), "probability": 0.4}
         | {"label": ["emotional", "task", "task"] * 10}
     ).write_parquet(labels)
+    gold = tmp_path / "gold.csv"
+    gold.write_text("record,weight,gold\n0,1,task\n1,1,emotional\n", encoding="utf-8")
     commands = (
+        ["evaluate", str(labels), "--gold", str(gold), "--show-text", str(chats)],
         ["sample", str(labels), "--transcripts", str(chats), "-o", str(tmp_path / "sheet.csv")],
         ["report", str(labels), "--show-text", str(chats), "-o", str(tmp_path / "page.html")],
     )
@@ -135,6 +140,7 @@ def test_sample_and_report_read_transcripts_as_the_labels_were_made(tmp_path: Pa
         assert cli.main(command) == 0
     for page in ("sheet.html", "page.html"):
         assert "say " in (tmp_path / page).read_text(encoding="utf-8")
+    assert "    say 0" in capsys.readouterr().out
 
 
 def test_sample_reads_transcripts_within_the_limits_of_the_labels(tmp_path: Path) -> None:

@@ -88,6 +88,9 @@ def test_a_page_beside_the_sheet_has_the_same_rows(folder: Path) -> None:
     assert all(f"last words {record}" in page for record in range(30))
     assert "be kind" not in page
     assert "probability" not in page
+    assert SECRET not in page
+    assert "&lt;/script&gt;&lt;script&gt;document.title" in page
+    assert "onclick" not in page.replace("&lt;b onclick=1&gt;", "")
 
 
 def test_a_sheet_and_its_page_say_how_many_messages_each_conversation_has(folder: Path) -> None:
@@ -112,14 +115,6 @@ def test_a_sheet_and_its_page_say_how_many_messages_each_conversation_has(folder
         folder / "labels.parquet"
     )
     assert run(folder, *options) == 2
-
-
-def test_text_of_transcripts_is_escaped(folder: Path) -> None:
-    run(folder, "-n", "30", "--transcripts", str(folder / "chats.jsonl"))
-    page = (folder / "to_label.html").read_text(encoding="utf-8")
-    assert SECRET not in page
-    assert "&lt;/script&gt;&lt;script&gt;document.title" in page
-    assert "onclick" not in page.replace("&lt;b onclick=1&gt;", "")
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from affectlib.analysis import Accuracy, concentration
-from affectlib.analysis._corrected import corrected_share, difference_of
-from affectlib.analysis._correction import Apparent, ErrorRates, GoldUnits, drawn_by_row
+from affectlib.analysis._correction import (
+    Apparent,
+    ErrorRates,
+    GoldUnits,
+    corrected_share,
+    difference_of,
+    drawn_by_row,
+)
 from affectlib.analysis._intervals import Estimate, Floats, clustered_mean, kish, wilson_share
 from affectlib.analysis._measures import Measured, measures
 from affectlib.analysis._rate_regression import calibrated_rates, spanned

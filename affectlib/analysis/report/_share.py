@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from affectlib.analysis._corrected import difference_of
+from affectlib.analysis._correction import difference_of
 from affectlib.analysis._frames import labels_table, user_keys
 from affectlib.analysis._trends import share_change
 from affectlib.analysis.groups import compare

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from affectlib.analysis._corrected import becomes_charged, corrected_share
-from affectlib.analysis._correction import ErrorRates
+from affectlib.analysis._correction import ErrorRates, becomes_charged, corrected_share
 from affectlib.analysis._frames import labels_table
 from affectlib.analysis._transcripts import Transcripts, conversations_of
 from affectlib.analysis.report import _plots
