@@ -11,7 +11,6 @@ import click
 
 from affectlib.cli import _options as shared
 from affectlib.cli._labels import analysis_of, labelled_transcripts
-from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
 from affectlib.corpus.output import FORMULA
 from affectlib.errors import OptionError
@@ -59,7 +58,7 @@ _FORMS: Mapping[str, Callable[[Report], str]] = {
 @shared.measured_on_option
 @shared.min_users_option
 @shared.overwrite_option
-@reading_options
+@shared.reading_options
 def command(
     labels: str,
     output: str,
@@ -89,7 +88,7 @@ def command(
     for form, path in targets.items():
         check_output(path, f".{form}", overwrite)
     tables = {"messages": messages, "participants": participants, "gold": gold}
-    refuse_inputs([*targets.values()], show_text, labels, *tables.values())
+    shared.refuse_inputs([*targets.values()], show_text, labels, *tables.values())
     rows = read_labels(labels)
     with analysis_of({"labels": labels} | tables) as notes:
         others = {

@@ -9,7 +9,6 @@ import click
 
 from affectlib.cli import _options as shared
 from affectlib.cli._labels import labelled_transcripts
-from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
 from affectlib.formats import ReadOptions
 
@@ -27,7 +26,7 @@ from affectlib.formats import ReadOptions
 @click.option("--seed", default=0, help="the random seed; the same seed draws the same rows")
 @shared.lang_option
 @shared.overwrite_option
-@reading_options
+@shared.reading_options
 def command(
     labels: str,
     n: int,
@@ -56,7 +55,7 @@ def command(
     target = Path(output)
     page = target.parent / f"{target.stem}.html"
     check_output(target, ".csv", overwrite)
-    refuse_inputs([target, page], labels, transcripts)
+    shared.refuse_inputs([target, page], labels, transcripts)
     in_language(TEXTS, lang)
     if transcripts is not None:
         check_output(page, ".html", overwrite)

@@ -19,9 +19,8 @@ from affectlib._inputs import Chats, Item, Readable, Texts, require_on_error
 from affectlib._progress import summary_bar
 from affectlib.conversation import Conversation
 from affectlib.corpus.languages import ForeignLanguages
-from affectlib.corpus.manifest import Header, model_facts
+from affectlib.corpus.manifest import Header, model_facts, provenance
 from affectlib.corpus.output import StandardOutput
-from affectlib.corpus.provenance import provenance, provenance_code
 from affectlib.corpus.rows import Counts, Labelled, Level, RowLevel, output_schema, row_levels
 from affectlib.corpus.shards import Layout, Shards, discard_unfinished, find_finished, require_new
 from affectlib.corpus.source import (
@@ -210,6 +209,7 @@ def label_file(
     classifier = classifier_or_bundled(classifier)
     if resume and source.facts.is_stream:
         raise OptionError(f"{source.name}: a stream cannot be read again to resume; give a file")
+    made_by = provenance(classifier.artifact, classifier.operating_point)
     with summary_bar(progress is True, lambda: classifier.windows_run) as bar:
         tell = bar if isinstance(progress, bool) else progress
         run = _Run(
@@ -219,7 +219,7 @@ def label_file(
             on_error,
             tell,
             report,
-            provenance_code(classifier.artifact, classifier.operating_point),
+            made_by["provenance"],
             Comparison.of(classifier.artifact.reference, classifier.artifact.name),
             ForeignLanguages.of(classifier.artifact),
             tuple(options.keep),
@@ -236,17 +236,16 @@ def label_file(
         }
         if classifier.screen:  # else absent, so that outputs of earlier versions can be resumed
             settings["screen"] = True
-        model = model_facts(classifier.artifact)
-        header: Header = {"input": asdict(source.facts), "model": model, "options": settings}
-        point = classifier.operating_point
-        origin = {"affectlib": dumps({**model, **provenance(classifier.artifact, point)})}
+        facts, model = asdict(source.facts), model_facts(classifier.artifact)
+        header: Header = {"input": facts, "model": model, "options": settings}
         with locked(layout.target):
             if overwrite:
                 discard_unfinished(layout)
             elif source.facts.is_stream:
                 require_new(layout)
             elif (finished := find_finished(layout, header, resume=resume)) is not None:
-                return run.summary(finished.counts(), finished_before=True)
+                return replace(run, counts=finished.counts()).summary(finished_before=True)
+            origin = {"affectlib": dumps(made_by)}
             described = {each: schema.with_metadata(origin) for each, schema in schemas.items()}
             return run.to_shards(Shards(layout, header, described, size=_SHARD))
 
@@ -281,14 +280,11 @@ class _Source:
             facts = SourceFacts(0, 0, None)
             return cls("conversations", Readable(src), facts, length_hint(src) or None)
         name = os.fspath(src)
-        _refuse_source(name, layout)
+        if layout is not None:
+            _refuse_source(name, layout)
         stamps = stamps_of(name)
         read = read_conversations(name, options, report=report)
         return cls(name, read, inspect_source(name), stamps=stamps)
-
-    def require_unchanged(self) -> None:
-        if self.stamps:
-            require_unchanged(self.name, self.stamps)
 
 
 @dataclass(slots=True)
@@ -306,34 +302,27 @@ class _Run:
     languages: ForeignLanguages | None
     keep: tuple[str, ...]
     has_bar: bool
+    counts: Counts = field(default_factory=Counts)
     kept: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)
     resumed: int = 0
     repaired: tuple[str, ...] = ()
 
     def to_standard_output(self, output: StandardOutput, level: RowLevel) -> LabelSummary:
-        counts = self._begin(Counts())
-        try:
-            for labelled in self._labelled([]):
+        with closing(output), closing(self._labelled([])) as stream:
+            for labelled in stream:
                 output.add(labelled.rows(level))
-                counts = self._count(counts, labelled)
-        finally:
-            output.flush()
-        self.source.require_unchanged()
-        return self.summary(counts, done=True)
+        return self.summary(done=True)
 
     def to_shards(self, shards: Shards) -> LabelSummary:
-        counts = shards.counts
-        self.resumed, self.repaired = counts.conversations, shards.repaired
-        self._begin(counts)
+        self.counts, self.repaired = shards.counts, shards.repaired
+        self.resumed = self.counts.conversations
         writer = Background(shards.add, _WAITING)
         try:
             with closing(self._labelled(shards.done())) as stream:
                 for labelled in stream:
                     writer.put(labelled)
-                    counts = self._count(counts, labelled)
             writer.close()
-            self.source.require_unchanged()
             shards.finish()
         except BaseException as error:
             with suppress(Exception):
@@ -342,17 +331,15 @@ class _Run:
             if (note := shards.abandon(resumable=not lost)) is not None:
                 error.add_note(note)
             raise
-        return self.summary(counts, done=True)
+        return self.summary(done=True)
 
-    def summary(
-        self, counts: Counts, *, finished_before: bool = False, done: bool = False
-    ) -> LabelSummary:
+    def summary(self, *, finished_before: bool = False, done: bool = False) -> LabelSummary:
         missed = () if finished_before else (name for name in self.keep if name not in self.kept)
         return LabelSummary(
-            **asdict(counts),
+            **asdict(self.counts),
             seconds=time.monotonic() - self.started,
             path=self.target,
-            resumed=counts.conversations if finished_before else self.resumed,
+            resumed=self.counts.conversations if finished_before else self.resumed,
             expected=self._expected(),
             finished_before=finished_before,
             repaired=self.repaired,
@@ -369,7 +356,8 @@ class _Run:
         share = self.report.share
         return round((self.report.conversations + self.report.failures) / share) if share else None
 
-    def _count(self, counts: Counts, labelled: Labelled) -> Counts:
+    def _count(self, labelled: Labelled) -> None:
+        self.counts += labelled.counts()
         if labelled.conversation is not None:
             self.kept |= labelled.conversation.metadata.keys() & {*self.keep}
             if self.languages is not None:
@@ -377,19 +365,11 @@ class _Run:
             if self.comparison is not None:
                 found = labelled.outcome.probability
                 self.comparison.histogram.add(labelled.conversation, found)
-        return self._tell(counts + labelled.counts())
-
-    def _begin(self, counts: Counts) -> Counts:
-        """Tell the bar when the work begins, and what an earlier run did."""
-        return self._tell(counts) if self.has_bar else counts
-
-    def _tell(self, counts: Counts) -> Counts:
-        if self.progress is not None:
-            self.progress(self.summary(counts))
-        return counts
 
     def _labelled(self, done: Sequence[tuple[int, int]]) -> Generator[Labelled]:
-        """Label the records that are not done, in order."""
+        """Label the records that are not done, in order, and count and tell what was taken."""
+        if self.has_bar and self.progress is not None:
+            self.progress(self.summary())  # when the work begins, and what an earlier run did
         waiting: deque[tuple[int, Conversation | None]] = deque()
         items = _undone(self.source.items, done)
         if not self.source.facts.is_stream:  # a thread that waits for a pipe could not be stopped
@@ -402,7 +382,13 @@ class _Run:
                     name = "" if failure.id is None else f" (id {failure.id!r})"
                     problem = f"record {record}{name}: {failure.error}"
                     raise TranscriptFormatError(problem, path=self.source.name)
-                yield Labelled(record, conversation, outcome, self.keep, self.provenance)
+                labelled = Labelled(record, conversation, outcome, self.keep, self.provenance)
+                yield labelled
+                self._count(labelled)
+                if self.progress is not None:
+                    self.progress(self.summary())
+        if self.source.stamps:
+            require_unchanged(self.source.name, self.source.stamps)
 
 
 def _counts(tallies: dict[str, Tally]) -> dict[str, int]:
@@ -433,10 +419,8 @@ def _remembered(
         yield item
 
 
-def _refuse_source(source: str, layout: Layout | None) -> None:
+def _refuse_source(source: str, layout: Layout) -> None:
     """Refuse an output that would replace its own input, or that would be read as one."""
-    if layout is None:
-        return
     if (target := file_among(source, layout.written)) is not None:
         raise OutputExistsError(f"{target}: this is the input; name another output")
     if any(takes_up(source, path) for path in layout.written):

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -30,6 +32,7 @@ NAME_ANOTHER = "name another output or give `overwrite=True`"
 """The remedy where what is there cannot be continued."""
 
 _FORMAT = 1
+_CODE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +154,53 @@ def model_facts(artifact: Artifact) -> dict[str, str]:
     }
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def provenance_code(artifact: Artifact, operating_point: str) -> str:
+    """Return a digest of the model, the operating point and the version of the text rules.
+
+    Example:
+        >>> from affectlib.model.artifacts import load_artifact
+        >>> len(provenance_code(load_artifact(), "balanced"))
+        12
+    """
+    point = artifact.operating_point(operating_point)
+    decides = [artifact.fingerprint, operating_point, point.message, point.conversation]
+    text = json.dumps([*decides, artifact.description.get("text_rules")])
+    return sha256(text.encode()).hexdigest()[:_CODE]
+
+
+def provenance(artifact: Artifact, operating_point: str) -> dict[str, Any]:
+    """Return what an analysis of labels needs to know of the model that gave them.
+
+    ``measured`` has the model's counts at the operating point; ``fitted`` says whether it was
+    fitted to its user's labels, on which it was measured too.
+    """
+    description = artifact.description
+    point = artifact.operating_point(operating_point)
+    return {
+        **model_facts(artifact),
+        "provenance": provenance_code(artifact, operating_point),
+        "operating_point": operating_point,
+        "thresholds": {"message": point.message, "conversation": point.conversation},
+        "cue_thresholds": dict(artifact.cue_thresholds),
+        "theme_thresholds": dict(artifact.theme_thresholds),
+        "measured": dict(description.get("measured", {}).get(operating_point, {})),
+        "fitted": bool({"calibrated", "finetuned"} & description.keys()),
+    }
+
+
+def differences(old: Any, new: Any, place: str = "") -> list[str]:
     """Say how two mappings differ, as `Manifest.changes` does.
 
     Example:
         >>> differences({"model": {"version": "0.12.0"}}, {"model": {"version": "0.13.0"}})
         ['model.version was "0.12.0", is "0.13.0"']
     """
-    return [*_differences("", old, new)]
+    if not (isinstance(old, dict | None) and isinstance(new, dict | None)):
+        return [] if old == new else [f"{place} was {_short(old)}, is {_short(new)}"]
+    old, new = old or {}, new or {}
+    inside = f"{place}." if place else ""
+    found = (differences(old.get(key), new.get(key), inside + key) for key in {**old, **new})
+    return [*chain.from_iterable(found)]
 
 
 def _finish_line(files: Mapping[str, FileFacts]) -> dict[str, Any]:
@@ -167,15 +209,6 @@ def _finish_line(files: Mapping[str, FileFacts]) -> dict[str, Any]:
 
 def _facts(values: Mapping[str, Any]) -> dict[str, FileFacts]:
     return {name: FileFacts(**facts) for name, facts in values.items()}
-
-
-def _differences(place: str, old: Any, new: Any) -> Iterator[str]:
-    if isinstance(old, dict | None) and isinstance(new, dict | None):
-        old, new = old or {}, new or {}
-        for key in {**old, **new}:
-            yield from _differences(f"{place}.{key}" if place else key, old.get(key), new.get(key))
-    elif old != new:
-        yield f"{place} was {_short(old)}, is {_short(new)}"
 
 
 def _short(value: Any) -> str:

@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -69,11 +69,10 @@ class OutputFile:
         with attach_filename(path):
             self._file = open_private(self._temporary)
         self._rows: list[Row] = []
-        self._published = False
         try:
             self._sink = _SINKS[path.suffix](self._file, schema)
         except BaseException:
-            self.discard()
+            self.close()
             raise
 
     def add(self, rows: Iterable[Row]) -> None:
@@ -87,25 +86,21 @@ class OutputFile:
         with attach_filename(self.path):
             self._sink.append(parts)
 
-    def finish(self) -> None:
-        """Write what is left, and wait until it is on the disk."""
+    def finish(self) -> FileFacts:
+        """Write what is left, wait until it is on the disk, and return the facts of the file."""
         self._flush()
         with attach_filename(self.path):
             self._sink.close()
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-
-    def facts(self) -> FileFacts:
-        """Return the facts of the finished file."""
-        return FileFacts.of(self.path if self._published else self._temporary)
+        return FileFacts.of(self._temporary)
 
     def publish(self) -> None:
         """Give the finished file its name."""
         publish(self._temporary, self.path)
-        self._published = True
 
-    def discard(self) -> None:
+    def close(self) -> None:
         """Close the file, and remove it unless it was published."""
         with suppress(Exception):
             self._sink.close()
@@ -122,34 +117,26 @@ class OutputFile:
 
 def write_rows(path: Path, rows: Iterable[Row], schema: pyarrow.Schema) -> None:
     """Write rows to a file of a suffix in `SUFFIXES`, all or nothing."""
-    with locked(path):
-        file = OutputFile(path, schema)
-        try:
-            file.add(rows)
-            file.finish()
-            file.publish()
-        finally:
-            file.discard()
+    with locked(path), closing(OutputFile(path, schema)) as file:
+        file.add(rows)
+        file.finish()
+        file.publish()
 
 
 class StandardOutput:
     """Rows as JSON Lines on standard output."""
 
     def __init__(self, schema: pyarrow.Schema) -> None:
-        self._rows: list[Row] = []
         self._sink = _JsonLines(cast(BinaryIO, sys.stdout.buffer), schema)
 
-    def add(self, rows: Iterable[Row]) -> None:
-        """Add rows; columns that one lacks are null."""
-        self._rows += rows
-        if len(self._rows) >= _GROUP:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is left."""
-        rows, self._rows = self._rows, []
+    def add(self, rows: list[Row]) -> None:
+        """Write rows; columns that one lacks are null."""
         with attach_filename("standard output"):
             self._sink.write(rows)
+
+    def close(self) -> None:
+        """Write what still waits in memory."""
+        with attach_filename("standard output"):
             self._sink.close()
 
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -84,7 +84,9 @@ class Layout:
     @property
     def folder(self) -> Path:
         """The folder of the shards."""
-        return self.target if self.files is None else _beside(self.target, ".partial")
+        if self.files is None:
+            return self.target
+        return self.target.with_name(f"{self.target.name}.partial")
 
     @property
     def working_manifest(self) -> Path:
@@ -96,12 +98,12 @@ class Layout:
         """The manifest of the finished output."""
         if self.files is None:
             return self.working_manifest
-        return _beside(self.target, ".manifest")
+        return self.target.with_name(f"{self.target.name}.manifest")
 
     @property
     def written(self) -> list[Path]:
         """The files that a run writes; of the shards of each table, the first."""
-        shards = [_part(self, level, 0) for level in self.levels]
+        shards = [self.part(level, 0) for level in self.levels]
         return [*(self.files or {}).values(), self.final_manifest, self.working_manifest, *shards]
 
     def holds(self, path: Path) -> bool:
@@ -123,6 +125,10 @@ class Layout:
     def subfolder(self, level: RowLevel) -> Path:
         """Return the folder of the shards of a table."""
         return self.folder / _SUBFOLDERS[level]
+
+    def part(self, level: RowLevel, first: int) -> Path:
+        """Return the shard of a table that begins with a record."""
+        return self.subfolder(level) / f"part-{first:012d}{self.suffix}"
 
 
 def find_finished(layout: Layout, header: Header, *, resume: bool) -> Manifest | None:
@@ -227,7 +233,7 @@ class Shards:
             shard.add(labelled)
         except BaseException:  # part of the record may be written, so it can never be completed
             self._open = None
-            shard.discard()
+            shard.close()
             raise
 
     def finish(self) -> None:
@@ -242,20 +248,16 @@ class Shards:
                     (self._layout.folder / name).stat()  # raises if somebody removed it
             self._manifest.finish({})
             return
-        merged: list[OutputFile] = []
-        try:
+        facts: dict[OutputFile, FileFacts] = {}
+        with ExitStack() as opened:
             for level, path in self._layout.files.items():
+                file = opened.enter_context(closing(OutputFile(path, self._schemas[level])))
                 shards = self._manifest.ordered()
-                merged.append(OutputFile(path, self._schemas[level]))
-                merged[-1].append([_part(self._layout, level, shard.first) for shard in shards])
-                merged[-1].finish()
-            self._manifest.finish({file.path.name: file.facts() for file in merged})
-            for file in merged:
+                file.append([self._layout.part(level, shard.first) for shard in shards])
+                facts[file] = file.finish()
+            self._manifest.finish({file.path.name: each for file, each in facts.items()})
+            for file in facts:
                 file.publish()
-        except BaseException:
-            for file in merged:
-                file.discard()
-            raise
         self._layout.working_manifest.replace(self._layout.final_manifest)
         sync_folder(self._layout.target.parent)
         shutil.rmtree(self._layout.folder)
@@ -269,7 +271,7 @@ class Shards:
             with suppress(Exception):  # the error that led here is the one to report
                 self._complete(shard)
             with suppress(OSError):
-                shard.discard()
+                shard.close()
         if removed:
             return f"{folder} was removed or moved during the run, so that it cannot be resumed"
         if self._manifest.shards and self._layout.working_manifest.exists():
@@ -331,12 +333,11 @@ class _OpenShard:
         self._counts = Counts()
         self._folder = layout.folder
         self._files: dict[RowLevel, OutputFile] = {}
-        try:
+        with ExitStack() as opened:
             for level, schema in schemas.items():
-                self._files[level] = OutputFile(_part(layout, level, first), schema)
-        except BaseException:
-            self.discard()
-            raise
+                file = OutputFile(layout.part(level, first), schema)
+                self._files[level] = opened.enter_context(closing(file))
+            self.close = opened.pop_all().close
 
     @property
     def end(self) -> int:
@@ -351,27 +352,15 @@ class _OpenShard:
         self.records += 1
 
     def complete(self) -> Shard:
-        try:
+        facts: dict[str, FileFacts] = {}
+        with closing(self):
             for file in self._files.values():
-                file.finish()
+                facts[file.path.relative_to(self._folder).as_posix()] = file.finish()
             for file in self._files.values():
                 file.publish()
-        except BaseException:
-            self.discard()
-            raise
-        facts: dict[str, FileFacts] = {}
         for file in self._files.values():
             sync_folder(file.path.parent)
-            facts[file.path.relative_to(self._folder).as_posix()] = file.facts()
         return Shard(self.first, self.records, facts, self._counts)
-
-    def discard(self) -> None:
-        for file in self._files.values():
-            file.discard()
-
-
-def _beside(path: Path, ending: str) -> Path:
-    return path.with_name(f"{path.name}{ending}")
 
 
 def parquet_shards(folder: Path) -> list[list[Path]]:
@@ -381,13 +370,8 @@ def parquet_shards(folder: Path) -> list[list[Path]]:
     return [shards for shards in found if shards]
 
 
-def _part(layout: Layout, level: RowLevel, first: int) -> Path:
-    return layout.subfolder(level) / f"part-{first:012d}{layout.suffix}"
-
-
 def _require_same(layout: Layout, manifest: Manifest, header: Header) -> None:
-    changes: Sequence[str] = manifest.changes(header)
-    if changes:
+    if changes := manifest.changes(header):
         made_by = manifest.header.get("model", {}).get("version")
         another = made_by is not None and made_by != header["model"]["version"]
         first = f"use affectlib {made_by}, " if another else ""

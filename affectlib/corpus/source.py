@@ -74,9 +74,9 @@ def require_unchanged(source: str, stamps: Mapping[str, tuple[int, ...]]) -> Non
 def file_among(source: str, paths: Iterable[Path]) -> Path | None:
     """Return the first of some paths that is a file of an input, by whatever name, or None."""
     there = [path for path in paths if path.exists()]
-    files = (_files_of(source) or {}) if there else {}
-    read = {_identity(file) for file in files.values() if file.exists()}
-    return next((path for path in there if _identity(path) in read), None)
+    files = [*(_files_of(source) or {}).values()] if there else []
+    read = [file for file in files if file.exists()]
+    return next((path for path in there if any(map(path.samefile, read))), None)
 
 
 def takes_up(source: str, path: Path) -> bool:
@@ -98,9 +98,3 @@ def _files_of(source: str) -> dict[str, Path] | None:
         return listing.files
     path = Path(source)
     return {path.name: path} if path.is_file() or not path.exists() else None
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    """Return the device and inode, which are the same for all names of a file."""
-    facts = path.stat()
-    return facts.st_dev, facts.st_ino

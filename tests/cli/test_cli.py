@@ -111,26 +111,30 @@ def test_predict_of_a_file_says_how_files_are_labelled(
     assert cli.main(["predict", "so sad " * 1000]) == 0
 
 
-def test_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    dst = tmp_path / "labels.parquet"
-    assert cli.main(["label", str(EXAMPLES / "transcripts.jsonl"), "-o", str(dst)]) == 0
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "40 conversations" in captured.err
-    assert "of 40 labelled" in captured.err
-    assert str(dst) in captured.err
+@pytest.mark.parametrize("quiet", [False, True])
+def test_label(tmp_path: Path, capsys: pytest.CaptureFixture[str], quiet: bool) -> None:
+    src, dst = str(EXAMPLES / "transcripts.jsonl"), tmp_path / "labels.parquet"
+    assert cli.main(["label", src, "-o", str(dst), *["--quiet"] * quiet]) == 0
+    out, err = capsys.readouterr()
     assert len(rows_of(dst)) == 40
+    assert out == ""
+    assert not quiet or err == ""
+    for said in () if quiet else ("40 conversations", "of 40 labelled", str(dst)):
+        assert said in err
 
 
 def test_label_with_failures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    dst = tmp_path / "labels.csv"
-    assert cli.main(["label", str(source(tmp_path, *RECORDS)), "-o", str(dst)]) == 1
-    captured = capsys.readouterr()
-    assert "failed     2;" in captured.err
-    assert "empty      1 " in captured.err
-    assert "2 of 3 labelled (66.7%)" in captured.err
-    assert SECRET not in captured.err
+    src, dst, summary = source(tmp_path, *RECORDS), tmp_path / "labels.csv", tmp_path / "s.json"
+    assert cli.main(["label", str(src), "-o", str(dst), "--summary", str(summary)]) == 1
+    told = capsys.readouterr().err
+    for said in ("failed     2;", "empty      1 ", "2 of 3 labelled (66.7%)"):
+        assert said in told
+    assert SECRET not in told
     assert len(rows_of(dst)) == 6
+    figures = json.loads(summary.read_text())
+    counts = {name: figures[name] for name in ("conversations", "failed", "empty", "emotional")}
+    assert counts == {"conversations": 6, "failed": 2, "empty": 1, "emotional": 2}
+    assert figures["emotional_share"] == pytest.approx(2 / 3)
 
 
 def test_label_to_standard_output_keeps_it_clean(
@@ -142,40 +146,64 @@ def test_label_to_standard_output_keeps_it_clean(
     assert b"standard output" in captured.err
 
 
-def test_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    dst = tmp_path / "labels.csv"
-    assert cli.main(["label", str(source(tmp_path, record("x"))), "-o", str(dst), "--quiet"]) == 0
-    assert capsys.readouterr() == ("", "")
-
-
 @pytest.mark.parametrize(
-    "arguments",
+    ("command", "message"),
     [
-        ["label", "in.jsonl", "-o", "labels.csv", "--summary", "labels.csv"],
-        ["label", "in.jsonl", "-o", "labels.csv", "--summary", "in.jsonl"],
-        ["info", "in.jsonl", "-o", "in.jsonl", "--overwrite"],
-        ["info", "in.jsonl", "-o", "link.jsonl", "--overwrite"],
+        ("label in.jsonl -o in.jsonl --overwrite", "this is the input"),
+        ("label in.jsonl -o out.csv --summary in.jsonl", "this is the input"),
+        ("info in.jsonl -o in.jsonl --overwrite", "this is the input"),
+        ("info in.jsonl -o link.jsonl --overwrite", "this is the input"),
+        *(
+            (f"label in.jsonl -o {output} --level both --summary {summary}", "this is the output")
+            for output, summary in (
+                ("out.csv", "out.csv"),
+                ("out.csv", "out.messages.csv"),
+                ("out.csv", "out.csv.manifest"),
+                ("out.csv", "out.csv.partial/s.json"),
+                ("out.csv", ".out.csv.lock"),
+                ("out.csv", "link/out.messages.csv"),
+                ("link/out.csv", "out.csv.manifest"),
+                ("out.csv", "to-messages"),
+                ("out", "out/_manifest.jsonl"),
+                ("out", "out/messages/part-000000002000.parquet"),
+                ("out", "link/out/conversations/part-000000000000.parquet"),
+            )
+        ),
+        ("label none.jsonl -o out.csv", "No such file"),
+        ("label . -o out.csv", "lies in the input"),
+        ("label text.jsonl -o out.csv", "neither JSON nor a table"),
+        ("label in.jsonl -o out.txt", "unknown suffix"),
+        ("label in.jsonl -o none/out.csv", "does not exist"),
+        ("label bad.jsonl -o out.csv --on-error raise", "record 0"),
+        ("label in.jsonl -o out.csv --model nowhere", "no model"),
+        ("label in.jsonl -o out.csv --resume --overwrite", "--resume and --overwrite"),
+        ("label in.jsonl -o out.csv --summary none/s.json", "folder of the summary does not exist"),
+        ("label in.jsonl -o out.csv --summary .", "this is a folder; name a file"),
     ],
 )
-def test_nothing_replaces_the_input_or_the_labels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+def test_errors_are_one_line_and_nothing_is_replaced(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    message: str,
 ) -> None:
-    src = source(tmp_path, *RECORDS)
-    (tmp_path / "link.jsonl").symlink_to(src)
-    before = src.read_bytes()
     monkeypatch.chdir(tmp_path)
-    assert cli.main(arguments) == 2
+    src = source(tmp_path, record("x"))
+    Path("text.jsonl").write_text("text\n")
+    Path("bad.jsonl").write_text("{}\n" + src.read_text())
+    Path("link").symlink_to(tmp_path, target_is_directory=True)
+    Path("link.jsonl").symlink_to(src)
+    Path("to-messages").symlink_to("out.messages.csv")
+    before = src.read_bytes()
+    assert cli.main(command.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("affectlib: ")
+    assert message in line
     assert src.read_bytes() == before
-    assert not (tmp_path / "labels.csv").exists()
-
-
-def test_summary_as_json(tmp_path: Path) -> None:
-    src, dst, summary = source(tmp_path, *RECORDS), tmp_path / "labels.csv", tmp_path / "s.json"
-    assert cli.main(["label", str(src), "-o", str(dst), "--summary", str(summary)]) == 1
-    figures = json.loads(summary.read_text())
-    counts = {name: figures[name] for name in ("conversations", "failed", "empty", "emotional")}
-    assert counts == {"conversations": 6, "failed": 2, "empty": 1, "emotional": 2}
-    assert figures["emotional_share"] == pytest.approx(2 / 3)
+    assert not Path("out.csv").exists()
 
 
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]])
@@ -197,26 +225,13 @@ def test_files_skipped_are_told_even_if_quiet(
     assert SECRET not in "".join(told)
 
 
-def test_a_summary_that_could_not_be_written_is_refused_first(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    dst = tmp_path / "labels"
-    command = ["label", str(source(tmp_path, record("x"))), "-o", str(dst), "--summary"]
-    assert cli.main([*command, str(tmp_path / "none" / "s.json")]) == 2
-    told = capsys.readouterr().err
-    assert told == f"affectlib: {tmp_path / 'none'}: the folder of the summary does not exist\n"
-    assert cli.main([*command, str(tmp_path)]) == 2
-    assert "this is a folder; name a file" in capsys.readouterr().err
-    assert not dst.exists()
-    assert cli.main([*command, str(dst / "s.json")]) == 0  # the folder that is made
-    assert json.loads((dst / "s.json").read_text())["conversations"] == 1
-
-
 def test_a_second_run_says_that_there_is_nothing_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["label", str(source(tmp_path, record("x"))), "-o", str(tmp_path / "labels/")]
-    assert cli.main(command) == 0
+    dst = tmp_path / "labels"
+    command = ["label", str(source(tmp_path, record("x"))), "-o", f"{dst}/"]
+    assert cli.main([*command, "--summary", str(dst / "s.json")]) == 0  # the folder that is made
+    assert json.loads((dst / "s.json").read_text())["conversations"] == 1
     capsys.readouterr()
     assert cli.main(command) == 0
     assert capsys.readouterr().err.startswith("nothing to do: ")
@@ -232,11 +247,6 @@ def test_damage_is_told_even_if_quiet(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "part-000000000000.parquet: it is missing" in capsys.readouterr().err
     assert cli.main([*command, "--resume"]) == 0
     assert "it is missing; its records were labelled again" in capsys.readouterr().err
-
-
-def test_resume_and_overwrite_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["label", "in", "-o", "out.csv", "--resume", "--overwrite"]) == 2
-    assert "--resume and --overwrite" in capsys.readouterr().err
 
 
 def test_options_reach_their_places(
@@ -256,36 +266,6 @@ def test_options_reach_their_places(
         "model": "m", "device": "cpu", "engine": "onnx", "operating_point": "high_recall",
         "screen": True, "local_files_only": True,
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda d: [str(d / "none.jsonl"), "-o", str(d / "o.csv")], "No such file"),
-        (lambda d: [str(d), "-o", str(d / "o.csv")], "lies in the input"),
-        (lambda d: [str(source(d, "text")), "-o", str(d / "o.csv")], "neither JSON nor a table"),
-        (lambda d: [str(source(d, record("x"))), "-o", str(d / "o.txt")], "unknown suffix"),
-        (lambda d: [str(source(d, record("x"))), "-o", str(d / "x" / "o.csv")], "does not exist"),
-        (lambda d: [str(source(d, record("x"))), "-o", str(d / "in.jsonl")], "this is the input"),
-        (
-            lambda d: [str(source(d, "{}", *RECORDS)), "-o", str(d / "o.csv"), "--on-error=raise"],
-            "record 0",
-        ),
-        (
-            lambda d: [str(source(d, record("x"))), "-o", str(d / "o.csv"), "--model=nowhere"],
-            "no model",
-        ),
-    ],
-)
-def test_errors_are_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Any, message: str
-) -> None:
-    assert cli.main(["label", *make(tmp_path)]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    (line,) = captured.err.splitlines()
-    assert line.startswith("affectlib: ")
-    assert message in line
 
 
 def test_interruption(
@@ -377,6 +357,13 @@ def test_info(capsys: pytest.CaptureFixture[str], made: list[FakeClassifier]) ->
     assert made[0].options == {"model": "m", "local_files_only": True}
 
 
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> FakeClassifier:
+    """Put a fake in the place of the classifier that is loaded."""
+    stand = FakeClassifier()
+    monkeypatch.setattr("affectlib.cli._options.load_classifier", lambda *_, **__: stand)
+    return stand
+
+
 @pytest.mark.parametrize(
     ("outputs", "given"),
     [(OUTPUTS, "label, intensity, 11 cues, 14 themes"), (OUTPUTS[:1], "label")],
@@ -387,9 +374,7 @@ def test_info_says_what_a_model_gives(
     outputs: tuple[str, ...],
     given: str,
 ) -> None:
-    stand = FakeClassifier()
-    stand.artifact.outputs = outputs
-    monkeypatch.setattr("affectlib.cli._options.load_classifier", lambda *_, **__: stand)
+    stand_in(monkeypatch).artifact.outputs = outputs
     cli.main(["info"])
     (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("gives"))
     assert line.split(maxsplit=1)[1] == given
@@ -398,13 +383,11 @@ def test_info_says_what_a_model_gives(
 def test_info_shows_shared_logs_and_personal_chats_side_by_side(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stand = FakeClassifier()
     names = ("true_positives", "false_negatives", "true_negatives", "false_positives")
     counts = dict(zip(names, (9, 1, 3, 1), strict=True))
     weighted = dict(zip(names, (17.31, 3.97, 1180.04, 23.1), strict=True))
     measured = {"balanced": {"conversation": weighted, "studies": counts}}
-    monkeypatch.setitem(stand.artifact.description, "measured", measured)
-    monkeypatch.setattr("affectlib.cli._options.load_classifier", lambda *_, **__: stand)
+    stand_in(monkeypatch).artifact.description["measured"] = measured
     cli.main(["info"])
     lines = capsys.readouterr().out.splitlines()
     at = next(i for i, line in enumerate(lines) if "shared logs" in line)
@@ -465,13 +448,74 @@ def test_nothing_printed_steers_the_terminal(
     cli.main(["predict", "x"])
     shown = capsys.readouterr().err
     assert "".join(shown.split()) == "".join(f"affectlib: {clean}".split())
-    stand = FakeClassifier()
-    stand.artifact.name = raw
-    monkeypatch.setattr("affectlib.cli._options.load_classifier", lambda *_, **__: stand)
+    stand_in(monkeypatch).artifact.name = raw
     cli.main(["info"])
     out = capsys.readouterr().out
     assert "".join(clean.split()) in "".join(out.split())
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", out)
+
+
+def test_empty_chats_are_normal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    src = source(tmp_path, record("so sad"), {"id": "e", "messages": []}, record(""))
+    assert cli.main(["label", str(src), "-o", str(tmp_path / "out.jsonl")]) == 0
+    shown = capsys.readouterr().err
+    assert "1 of 1 labelled" in shown
+    assert "empty      2 without user text" in shown
+    rows = rows_of(tmp_path / "out.jsonl")
+    assert [row["status"] for row in rows] == ["ok", "empty", "empty"]
+    assert [row["error"] for row in rows] == [None] * 3
+
+
+def test_columns_are_carried_through(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    src = source(tmp_path, record("so sad", topic="a, b", metadata={"channel": 7}), record("x"))
+    dst = tmp_path / "out.csv"
+    arguments = ["label", str(src), "-o", str(dst), "--level", "both", "--keep", "topic, channel"]
+    assert cli.main(arguments) == 0
+    for path in (dst, tmp_path / "out.messages.csv"):
+        assert [(row["topic"], row["channel"]) for row in rows_of(path)] == [
+            ("a, b", "7"),
+            ("", ""),
+        ]
+    assert "not kept" not in capsys.readouterr().err
+    assert cli.main(["label", str(src), "-o", "-", "--keep", "topc"]) == 0
+    assert "not kept   topc: no record has it" in capsys.readouterr().err
+    assert cli.main(["label", str(src), "-o", "-", "--keep", "label"]) == 2
+    assert "--keep: the output has a column 'label' of its own" in capsys.readouterr().err
+
+
+def test_text_with_one_message_a_line(tmp_path: Path) -> None:
+    src = tmp_path / "texts.txt"
+    src.write_text('so sad\n{"role": 1}\n\nUser: hi\r\nlast', encoding="utf-8")
+    dst = tmp_path / "out.jsonl"
+    assert cli.main(["label", str(src), "-o", str(dst), "--format", "text", "--quiet"]) == 0
+    rows = rows_of(dst)
+    assert [row["record"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row["label"] for row in rows] == ["emotional", "task", None, "task", "task"]
+    assert rows[2]["status"] == "empty"
+
+
+def test_errors_name_options_and_no_arguments(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    src = tmp_path / "in.csv"
+    src.write_text("chat_id,speech\n1,hi\n")
+    assert cli.main(["label", str(src), "-o", str(tmp_path / "out.csv")]) == 2
+    shown = capsys.readouterr().err
+    assert "--columns role=who,content=words" in shown
+    assert "columns={" not in shown
+    src.write_text("words\nso sad\n")
+    arguments = ["label", str(src), "-o", str(tmp_path / "out.csv"), "--columns", "content=words"]
+    assert cli.main(arguments) == 0
+    assert cli.main([*arguments, "--level", "message"]) == 2
+    capsys.readouterr()
+    src.write_text("words\nso glad\n")
+    assert cli.main(arguments) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    src.write_text("nothing that has a format\n")
+    assert cli.main(["label", str(src), "-o", "-"]) == 2
+    shown = capsys.readouterr().err
+    assert "--format" in shown
+    assert "format=" not in shown
 
 
 @pytest.mark.parametrize("records", [0, 1, 3000])

@@ -67,7 +67,7 @@ def test_inspect_reaches_for_a_model_of_the_hub_only_where_it_may(
         asked.append((model, options))
         return load_artifact()
 
-    monkeypatch.setattr("affectlib.cli._transcripts.load_artifact", load)
+    monkeypatch.setattr("affectlib.cli.info.load_artifact", load)
     command = ["info", write(tmp_path, records()), "--no-languages", "--model", "user/name"]
     run(capsys, *command)
     run(capsys, *command, "--network")

@@ -363,25 +363,6 @@ def test_one_writer_at_a_time(tmp_path: Path, src: Path) -> None:
     label(src, tmp_path / "out.csv")
 
 
-@pytest.mark.parametrize(
-    ("dst", "options", "named"),
-    [
-        ("out.csv", {"resume": True, "overwrite": True}, "contradict"),
-        ("out.csv", {"workers": 0}, "at least 1"),
-        ("out", {"output_format": "xml"}, "unknown output format 'xml'; use parquet, jsonl, csv"),
-        ("out.csv", {"output_format": "jsonl"}, "its suffix is not that of the format"),
-        ("-", {"level": "both"}, "one table"),
-        ("-", {"resume": True}, "cannot be resumed"),
-        ("-", {"output_format": "csv"}, "JSON Lines"),
-    ],
-)
-def test_options_that_cannot_be(
-    tmp_path: Path, src: Path, dst: str, options: Any, named: str
-) -> None:
-    with pytest.raises(OptionError, match=named):
-        label(src, dst if dst == "-" else tmp_path / dst, **options)
-
-
 def test_a_stream_is_labelled_but_not_resumed(tmp_path: Path, src: Path, monkeypatch: Any) -> None:
     with src.open() as file:
         monkeypatch.setattr("sys.stdin", file)
