@@ -54,7 +54,6 @@ from training.evaluation.judged import (
     probabilities,
     uncalibrated,
 )
-from training.evaluation.wrappings import wrappings
 from training.model.calibrate import ScoredConversation
 
 SPLITS = 5
@@ -197,7 +196,7 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "services": lambda s: _flagged(s, hard_cases.SERVICES),
     "other_kinds": lambda s: _flagged(s, hard_cases.OTHER_KINDS),
     "robustness": lambda s: hard_cases.robustness(s.classifier),
-    "wrappings": lambda s: wrappings(s.classifier, _classifier(s.artifact, screen=False)),
+    "wrappings": lambda s: hard_cases.wrappings(s.classifier, _classifier(s.artifact, False)),
     "short_chats": lambda s: hard_cases.short_chats(s.classifier),
     "systems": _systems,
     "engines": lambda s: figures.compare_precision(s.artifact, s.judged, s.reader),

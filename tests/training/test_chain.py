@@ -260,7 +260,7 @@ def _light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sources, "DATA", folder)
-        patch.setattr(metrics, "bootstrap", partial(metrics.bootstrap, resamples=20))
+        patch.setattr(metrics, "RESAMPLES", 20)
         patch.setenv("TOKENIZERS_PARALLELISM", "true")
         yield
     torch.set_num_threads(threads)

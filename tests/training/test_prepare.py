@@ -24,7 +24,7 @@ from training.data import augment
 from training.data import prepare as module
 from training.data.prepare import (
     answer_keys,
-    evaluation_conversations,
+    evaluation_rows,
     prepare,
     training_conversations,
 )
@@ -201,9 +201,7 @@ def test_corpus_that_is_trained_on_shares_no_message_and_few_runs_of_words_with_
     tmp_path: Path,
 ) -> None:
     chosen = recipe(tmp_path, {"name": "corpus"})
-    dev = [
-        user_words(conversation) for conversation in evaluation_conversations(chosen.real_dev, None)
-    ]
+    dev = [user_words(parse_conversation(row["messages"])) for row in evaluation_rows(False, None)]
     assert len(dev) == len(read_corpus("dev")) + len(read_corpus("test"))
     dev_messages = {" ".join(words) for messages in dev for words in messages}
     dev_runs = {run for messages in dev for run in runs(messages)}
@@ -268,7 +266,7 @@ def test_training_sets_are_no_evaluation_data(
     chosen = recipe(tmp_path, {"name": "clinc150", "kind": "silver_task"}, real_dev=True)
     assert len(training_conversations(chosen, tmp_path)) == 1
     own = len(read_corpus("dev")) + len(read_corpus("test"))
-    assert len(list(evaluation_conversations(chosen.real_dev, tmp_path))) == own
+    assert len([*evaluation_rows(True, tmp_path)]) == own
 
 
 def test_evaluation_set_is_refused_as_a_source(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ pytest.importorskip("datasets", reason="training needs affectlib[train]")
 
 from tests.conftest import assistant, user
 from training.data import prepare, sources
+from training.data.duplicates import EvaluationIndex
 from training.data.sources import load_manifest
 from training.screen import chats
 from training.screen.chats import CHECK, KINDS, PARTS, SETS, read_chats
@@ -131,7 +132,7 @@ def test_a_twin_shares_the_part_of_its_original(monkeypatch):
 
 
 def test_people_of_evaluation_data_teach_nothing(sets, monkeypatch):
-    monkeypatch.setattr(chats, "evaluation_writers", lambda *_: {"one"})
+    monkeypatch.setattr(chats, "evaluation_data", lambda *_: (EvaluationIndex([]), {"one"}))
     rows = [{"id": n, "labels": calm(), "writer": n} for n in ("one", "two")]
     sets["studies_train"] = [{**row, "messages": [user(f"hello {row['id']}")]} for row in rows]
     assert [c.writer for c in read_chats(None) if c.source == "studies_train"] == ["two"]

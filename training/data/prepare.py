@@ -41,7 +41,6 @@ from training.model.encoder import build_encoder
 VOCABULARY_CHARACTERS = 2000
 Taken: TypeAlias = list[tuple[SourceSettings, LabelledConversation]]
 """The conversations of a recipe, each with the source that it was taken for."""
-Targets: TypeAlias = list[list[float]]
 
 
 def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
@@ -52,78 +51,65 @@ def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
         and what was left out: near-duplicates of evaluation data, and chats of people in it.
     """
     folder = recipe.folder / "prepare"
-    rng = random.Random(recipe.seed)
     torch.manual_seed(recipe.seed)  # what the encoder gets anew, such as its head, is random
-    report: dict[str, Counter[str]] = defaultdict(Counter)
-    taken = take(recipe, data, rng, report)
+    taken, report = take(recipe, data)
     english, foreign = ([*_texts(taken, foreign=which)] for which in (False, True))
     build_encoder(recipe.encoder, english, foreign, data, folder / "encoder")
     encoder = WindowEncoder(folder / "encoder" / "tokenizer.json", recipe.windows)
-    rows = [*_rows(recipe, taken, encoder)]
+    rows = [*window_rows(recipe, taken, encoder)]
     for row in rows:
-        report[row["source"]]["windows"] += 1
-        report[row["source"]]["tokens"] += row["length"]
-        report[row["source"]]["emotional"] += row["targets"][0][OUTPUTS.index(EMOTIONAL)] >= 0.5
-        report[row["source"]]["weight"] += row["weight"]
+        counts = report[row["source"]]
+        counts["windows"] += 1
+        counts["tokens"] += row["length"]
+        counts["emotional"] += row["targets"][0][OUTPUTS.index(EMOTIONAL)] >= 0.5
+        counts["weight"] += row["weight"]
     Dataset.from_list(rows).save_to_disk(str(folder / "train"))
     result = {name: dict(counts) for name, counts in sorted(report.items())}
     (folder / "report.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     return result
 
 
-def prepare_rows(recipe: Recipe, taken: Taken, encoder: WindowEncoder) -> Dataset:
-    """Return the windows of conversations in another encoder's tokens."""
-    return Dataset.from_list([*_rows(recipe, taken, encoder)])
-
-
-def taken_again(recipe: Recipe, data: Path | None) -> Taken:
-    """Return the conversations of a recipe, the same as `prepare` took."""
-    return take(recipe, data, random.Random(recipe.seed), defaultdict(Counter))
-
-
 def training_conversations(recipe: Recipe, data: Path | None) -> list[LabelledConversation]:
     """Return the conversations that the recipe trains on and has labels of."""
-    taken = taken_again(recipe, data)
+    taken, _ = take(recipe, data)
     return [labelled for source, labelled in taken if source.kind != "unlabelled"]
 
 
-def evaluation_conversations(real_dev: bool, data: Path | None) -> Iterator[Conversation]:
+def evaluation_rows(real_dev: bool, data: Path | None) -> Iterator[dict[str, Any]]:
     """Yield every conversation that may not be trained on.
 
     The corpus's dev and test splits always; the small talk and the public dev and evaluation sets
     if the recipe is calibrated on real transcripts (`real_dev`).
     """
-    for row in read_corpus():
-        if row["split"] != "train":
-            yield from_gold(row, "corpus").conversation
-    if not real_dev:
-        return
-    for row in read_small_talk(data):
-        yield from_gold(row, "small talk").conversation
-    for source in load_manifest().values():
-        if source.use != "train":
-            for row in read_source(source.name, data):
-                yield from_silver(row, source.name).conversation
+    yield from (row for row in read_corpus() if row["split"] != "train")
+    if real_dev:
+        yield from read_small_talk(data)
+        for source in load_manifest().values():
+            if source.use != "train":
+                yield from read_source(source.name, data)
 
 
-def evaluation_writers(real_dev: bool, data: Path | None) -> set[str]:
-    """Return the known writers of conversations that may not be trained on."""
-    if not real_dev:
-        return set()
-    names = [source.name for source in load_manifest().values() if source.use != "train"]
-    rows = (row for name in names for row in read_source(name, data))
-    return {str(row["writer"]) for row in rows if row.get("writer")}
+def evaluation_data(real_dev: bool, data: Path | None) -> tuple[EvaluationIndex, set[str]]:
+    """Return what recognises conversations that may not be trained on, and their known writers."""
+    writers: set[str] = set()
+
+    def conversations() -> Iterator[Conversation]:
+        for row in evaluation_rows(real_dev, data):
+            if row.get("writer"):
+                writers.add(str(row["writer"]))
+            yield from_silver(row, "evaluation").conversation
+
+    return EvaluationIndex(conversations()), writers
 
 
-def take(
-    recipe: Recipe, data: Path | None, rng: random.Random, report: dict[str, Counter[str]]
-) -> Taken:
-    """Read each source, less what evaluation data hold too; the report counts what is left out.
+def take(recipe: Recipe, data: Path | None) -> tuple[Taken, dict[str, Counter[str]]]:
+    """Read each source, less what evaluation data hold too, and report what is left out.
 
     A conversation that two entries of the recipe name is taken once, for the first.
     """
-    index = EvaluationIndex(evaluation_conversations(recipe.real_dev, data))
-    writers = evaluation_writers(recipe.real_dev, data)
+    rng = random.Random(recipe.seed)
+    report: dict[str, Counter[str]] = defaultdict(Counter)
+    index, writers = evaluation_data(recipe.real_dev, data)
     taken: Taken = []
     seen: set[tuple[str, str]] = set()
     for source in recipe.sources:
@@ -139,7 +125,7 @@ def take(
             else:
                 report[labelled.source]["conversations"] += 1
                 taken.append((source, labelled))
-    return taken
+    return taken, report
 
 
 def _read(
@@ -234,34 +220,20 @@ def _texts(taken: Taken, *, foreign: bool) -> Iterator[str]:
                 yield message.content[:VOCABULARY_CHARACTERS]
 
 
-def _rows(recipe: Recipe, taken: Taken, encoder: WindowEncoder) -> Iterator[dict[str, Any]]:
+def window_rows(recipe: Recipe, taken: Taken, encoder: WindowEncoder) -> Iterator[dict[str, Any]]:
     """Yield the windows of conversations, and of copies of them that are written otherwise."""
     others = [labelled for source, labelled in taken if source.kind == "gold"]
     augmenter = Augmenter(recipe.augment, others, random.Random(recipe.seed))
-    for source, labelled in taken:
-        yield from _rows_of_one(labelled, source, encoder, augmenter)
-
-
-def _rows_of_one(
-    labelled: LabelledConversation,
-    source: SourceSettings,
-    encoder: WindowEncoder,
-    augmenter: Augmenter,
-) -> Iterator[dict[str, Any]]:
-    language = labelled.row.get("lang", "en")
-    for copy in range(source.copies):
+    for source, labelled, copy in ((*x, copy) for x in taken for copy in range(x[0].copies)):
+        language = labelled.row.get("lang", "en")
         beside = copy > 0 or (source.kind == "gold" and augmenter.draws_beside())
         chat = augmenter.surround(labelled, language) if beside else labelled
-        read = augmenter.rewrite(chat.conversation, language)
-        (windows,) = encoder.encode([read])
+        (windows,) = encoder.encode([augmenter.rewrite(chat.conversation, language)])
         for window in windows:
-            targets = np.array(window_targets(chat, window, known=source.kind != "unlabelled"))
-            if not source.assistant_cues:
-                targets[:, [OUTPUTS.index(cue) for cue in ASSISTANT_CUES]] = UNKNOWN
             yield {
                 "input_ids": window.ids,
                 "turns": window.turns,
-                "targets": targets.tolist(),
+                "targets": _targets(chat, window, source),
                 "keys": _keys(chat, window, alone=len(windows) == 1),
                 "weight": source.weight,
                 "source": labelled.source,
@@ -272,16 +244,19 @@ def _rows_of_one(
             }
 
 
-def window_targets(
-    labelled: LabelledConversation, window: EncodedWindow, *, known: bool = True
-) -> Targets:
+def _targets(
+    labelled: LabelledConversation, window: EncodedWindow, source: SourceSettings
+) -> list[list[float]]:
     """Return the targets of a window and of its messages, shape ``[1 + messages, outputs]``."""
-    if not known:
-        return [[UNKNOWN] * len(OUTPUTS)] * (1 + len(window.messages))
-    targets = labelled.targets()
     unknown = [UNKNOWN] * len(OUTPUTS)
-    of_messages = [targets.get(place, unknown) for place in window.messages]
-    return [labelled.whole_targets(window.messages), *of_messages]
+    if source.kind == "unlabelled":
+        return [unknown] * (1 + len(window.messages))
+    of_messages = labelled.targets()
+    rows = [of_messages.get(place, unknown) for place in window.messages]
+    targets = np.array([labelled.whole_targets(window.messages), *rows])
+    if not source.assistant_cues:
+        targets[:, [OUTPUTS.index(cue) for cue in ASSISTANT_CUES]] = UNKNOWN
+    return targets.tolist()
 
 
 def _keys(labelled: LabelledConversation, window: EncodedWindow, *, alone: bool) -> list[int]:

@@ -30,7 +30,6 @@ from affectlib.errors import AffectlibError
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
 from training.config import read_beside
 from training.evaluation.figures import FEWEST_POSITIVES
-from training.evaluation.metrics import Estimate
 from training.screen.chats import NATURAL, PERSONAL
 
 POINTS = ("balanced", "high_precision", "high_recall")
@@ -147,8 +146,11 @@ def _table(
 def _cell(value: Any) -> str:
     """Return a value as text: an estimate with its interval, a dash for what is not there."""
     if isinstance(value, Mapping):
-        estimate = Estimate(**value)
-        return "-" if math.isnan(estimate.value) else str(estimate)
+        if math.isnan(value["value"]):
+            return "-"
+        known = not math.isnan(value["low"])
+        interval = f" ({value['low']:.3f}–{value['high']:.3f})" if known else ""
+        return f"{value['value']:.3f}{interval}"
     return "-" if value is None else str(value)
 
 

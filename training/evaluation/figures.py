@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -29,7 +28,7 @@ from training.evaluation.judged import (
     labels,
     probabilities,
 )
-from training.evaluation.metrics import Estimate, estimate, percentiles, proportion
+from training.evaluation.metrics import estimate, proportion, summary
 from training.model.calibrate import shows
 
 MAIN_GROUPS = ("shared logs", "studies", "corpus dev")
@@ -59,19 +58,17 @@ def choice(judged: Sequence[Judged], *others: Sequence[Judged]) -> dict[str, Any
     most, as it ranks by several calibrations together. So each is the mean over several splits into
     folds: the others are the same conversations in the same order.
     """
-    values, draws = [], []
+    draws = []
     result: dict[str, Any] = {}
     for name, (group, metric, columns, clustered) in _CHOICE.items():
         splits = [of_group(split, group) for split in (judged, *others)]
         if splits[0]:
             by_split = [np.stack([column(own) for own in splits], axis=1) for column in columns]
             metric, groups = _mean_over_splits(metric), clustered(splits[0])
-            result[name] = estimate(metric, *by_split, groups=groups)
-            values.append(result[name]["value"])
             draws.append(metrics.draw(metric, *by_split, groups=groups))
-    low, high = metrics.percentiles(np.mean(draws, axis=0))
-    mean = {"value": float(np.mean(values)), "low": low, "high": high, "n": len(judged)}
-    return {"mean": mean, **result}
+            result[name] = summary(metric(*by_split), draws[-1], len(by_split[0]))
+    mean = float(np.mean([found["value"] for found in result.values()]))
+    return {"mean": summary(mean, np.mean(draws, axis=0), len(judged)), **result}
 
 
 def _mean_over_splits(metric: Callable[..., float]) -> Callable[..., float]:
@@ -359,8 +356,8 @@ def _refitted(truth: NDArray[np.int64], probabilities: Floats) -> dict[str, Any]
             chances.append(_chance_error(refitted))
     if len(errors) < DRAWS / 2:
         return {}
-    mean = Estimate(float(np.mean(errors)), *percentiles(np.array(errors)), len(truth) - LABELS)
-    return {"error": asdict(mean), "chance": float(np.mean(chances))}
+    error = summary(float(np.mean(errors)), np.array(errors), len(truth) - LABELS)
+    return {"error": error, "chance": float(np.mean(chances))}
 
 
 def _bins(truth: NDArray[Any], found: Floats) -> list[dict[str, float]]:

@@ -29,7 +29,7 @@ from affectlib.model.engines import Engine, load_engine
 from affectlib.model.scoring import Scores, score
 from affectlib.taxonomy import CHARGES, EMOTIONAL, OUTPUTS
 from training.config import Recipe, TeacherSettings
-from training.data.prepare import answer_keys, prepare_rows, taken_again
+from training.data.prepare import answer_keys, take, window_rows
 from training.data.sources import from_gold, read_corpus
 from training.evaluation.judged import uncalibrated
 from training.evaluation.metrics import Ranking
@@ -68,8 +68,9 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
         set_seed(recipe.seed)  # the layers that the encoder gets anew are random
         build_foreign_encoder(teacher.path, data, start)
     encoder = WindowEncoder(start / "tokenizer.json", recipe.windows)
-    taken = [x for x in taken_again(recipe, data) if x[1].row.get("lang", "en") in LANGUAGES]
-    windows = prepare_rows(recipe, [t for t in taken if t[0].kind != "unlabelled"], encoder)
+    taken = [x for x in take(recipe, data)[0] if x[1].row.get("lang", "en") in LANGUAGES]
+    labelled = [x for x in taken if x[0].kind != "unlabelled"]
+    windows = Dataset.from_list([*window_rows(recipe, labelled, encoder)])
     if not (folder / "model").is_dir():
         _learn_teacher(recipe, teacher, windows, start, folder)
     chats = [labelled.conversation for _, labelled in taken]

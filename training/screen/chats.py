@@ -25,8 +25,7 @@ from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
 from affectlib.model.engines import Engine, load_engine
 from affectlib.model.screen import made_from
 from training.config import read_beside
-from training.data.duplicates import EvaluationIndex
-from training.data.prepare import evaluation_conversations, evaluation_writers, twin_conversations
+from training.data.prepare import evaluation_data, twin_conversations
 from training.data.sources import (
     LANGUAGES,
     find_source,
@@ -120,8 +119,7 @@ def read_chats(data: Path | None, share: float = 1.0) -> list[Chat]:
 
     To try things out, only a `share` of each set may be taken.
     """
-    index = EvaluationIndex(evaluation_conversations(True, data))
-    writers = evaluation_writers(True, data)
+    index, writers = evaluation_data(True, data)
     return [
         chat
         for name in SETS
