@@ -36,11 +36,11 @@ from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.finetuning.user_file import read_labelled_file
 from affectlib.model.artifacts import DEFAULT_MODEL, MANIFEST, Artifact, load_artifact
 from affectlib.taxonomy import THEMES
-from training.config import CalibrateSettings, Recipe, RecipeError, load_recipe
+from training.config import CalibrateSettings, Recipe, load_recipe
 from training.data.prepare import training_conversations
 from training.data.sources import LANGUAGES, from_gold, read_corpus, read_rows, read_small_talk
 from training.evaluation import baselines, figures, hard_cases
-from training.evaluation.card import tables
+from training.evaluation.card import RESULTS, tables
 from training.evaluation.judged import (
     GROUPS,
     OTHER_LANGUAGES,
@@ -92,13 +92,12 @@ class Subject:
     @cached_property
     def judged(self) -> list[Judged]:
         """The dev conversations, judged by cross-fitting."""
-        return judge(self.scored, CalibrateSettings())
+        return judge(self.scored)
 
     @cached_property
     def splits(self) -> list[list[Judged]]:
         """The same with each of several splits."""
-        others = (judge(self.scored, CalibrateSettings(), seed) for seed in range(1, SPLITS))
-        return [self.judged, *others]
+        return [self.judged, *(judge(self.scored, seed) for seed in range(1, SPLITS))]
 
     @cached_property
     def test(self) -> list[Judged]:
@@ -150,7 +149,7 @@ def _systems(s: Subject) -> dict[str, Any]:
 def _other_artifact(s: Subject, artifact: Artifact) -> dict[str, Floats]:
     """Return another artifact's probabilities of the same conversations, cross-fitted too."""
     scored = Reader(artifact).score(s.conversations)
-    found = {id(j.scored.labelled): j.probability for j in judge(scored, CalibrateSettings())}
+    found = {id(j.scored.labelled): j.probability for j in judge(scored)}
     name = f"{artifact.name} {artifact.version} ({artifact.fingerprint[:8]})"
     # What the other cannot read, because it knows none of the pieces, it does not flag.
     return {name: np.array([found.get(id(j.scored.labelled), 0.0) for j in s.judged], float)}
@@ -184,7 +183,7 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "groups": _groups,
     "studies": lambda s: figures.study_figures(s.judged),
     "study_errors": lambda s: figures.study_errors(s.judged),
-    "corpus": lambda s: figures.corpus_figures([j for j in s.judged if j.of_corpus]),
+    "corpus": lambda s: figures.corpus_figures(figures.of_group(s.judged, "corpus dev")),
     "cues": lambda s: figures.cue_figures(s.judged),
     "themes": lambda s: _themes(s, lambda: s.judged),
     "test_themes": lambda s: _themes(s, lambda: s.test),
@@ -239,6 +238,14 @@ def evaluate(
     return results
 
 
+def evaluate_run(recipe: Recipe, data: Path | None) -> dict[str, str]:
+    """Measure a run's artifact, and write what was found into its folder."""
+    results, path = evaluate(recipe, data, recipe.folder / "artifact"), recipe.folder / RESULTS
+    print_results(results)
+    path.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    return {"results": str(path)}
+
+
 def _other(model: str | Path) -> Artifact:
     """Return an artifact, or a model as training leaves it, such as a teacher."""
     trained = (Path(model) / INT8).is_file() and not (Path(model) / MANIFEST).is_file()
@@ -277,7 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = {"only": options.only, "against": options.against}
     try:
         results = evaluate(load_recipe(options.config), options.data, options.model, **wanted)
-    except (RecipeError, AffectlibError, FileNotFoundError, ValueError) as error:
+    except (AffectlibError, FileNotFoundError, ValueError) as error:
         print(f"training.evaluate: {error}", file=sys.stderr)
         return 2
     print_results(results)

@@ -363,8 +363,8 @@ def test_cue_with_few_examples_keeps_one_half() -> None:
 
 def test_cue_without_a_message_of_its_role_has_no_say() -> None:
     silent = [with_cue([], True)] * 10
-    assert not calibrate.shows(silent[0], "shows_empathy")
-    assert calibrate.shows(silent[0], "shares_feelings")
+    assert not silent[0].can_show("shows_empathy")
+    assert silent[0].can_show("shares_feelings")
     fitted = fit(silent, settings())
     assert fitted.cue_thresholds["shows_empathy"] == 0.5
     assert (fitted.weights[EMPATHY] == np.eye(len(OUTPUTS))[EMPATHY]).all()

@@ -17,7 +17,6 @@ from affectlib.model.engines import load_engine
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import SINGLE_MESSAGE, TASK, CountingEngine
 from tests.judged_chats import TinyModel, labelled
-from training.config import CalibrateSettings
 from training.data.sources import from_gold, read_corpus
 from training.evaluation import judged as module
 from training.evaluation.judged import (
@@ -159,7 +158,7 @@ def test_chats_of_a_person_and_pairs_are_judged_by_one_calibration_of_others(
 
     monkeypatch.setattr(module, "fit", fit)
     monkeypatch.setattr(module, "FOLDS", 4)
-    judged = judge(model.reader.score(chats), CalibrateSettings())
+    judged = judge(model.reader.score(chats))
     assert [j.scored.labelled for j in judged] == chats
     assert len(fitted) == 4
     used = {id(calibration): seen for calibration, seen in fitted}
@@ -192,7 +191,7 @@ def test_other_languages_are_judged_but_have_no_say(
         return original(scored, settings)
 
     monkeypatch.setattr(module, "fit", fit)
-    judged = judge(model.reader.score(chats), CalibrateSettings())
+    judged = judge(model.reader.score(chats))
     assert seen == {"en", "fr"}
     assert [j.language for j in judged] == [chat.row["lang"] for chat in chats]
 

@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 
 from affectlib.errors import AffectlibError
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
-from training.config import read_beside
+from training.config import Recipe, read_beside
 from training.evaluation.figures import FEWEST_POSITIVES
 from training.screen.chats import NATURAL, PERSONAL
 
@@ -38,6 +38,8 @@ DIAGRAM = "reliability.svg"
 MARKS = ("<!-- results -->", "<!-- end of results -->")
 """Between them, another file holds the short table of results."""
 
+RESULTS = "results.json"
+"""What the step before writes into the folder of a run."""
 TEXT = Path(__file__).with_suffix(".md")
 """The template of the card."""
 
@@ -247,6 +249,12 @@ def write(results: Path, artifact: Artifact, folder: Path) -> Path:
     path = folder / "README.md"
     path.write_text(render(values, artifact), encoding="utf-8")
     return path
+
+
+def write_of_run(recipe: Recipe, _: Path | None) -> dict[str, str]:
+    """Write the card of a run's artifact."""
+    folder = recipe.folder / "artifact"
+    return {"card": str(write(recipe.folder / RESULTS, load_artifact(folder), folder))}
 
 
 class _NotMeasured(jinja2.Undefined):

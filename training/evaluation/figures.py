@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,6 @@ from training.evaluation.judged import (
     probabilities,
 )
 from training.evaluation.metrics import estimate, proportion, summary
-from training.model.calibrate import shows
 
 MAIN_GROUPS = ("shared logs", "studies", "corpus dev")
 """The groups by which recipes are chosen."""
@@ -39,9 +38,6 @@ LABELS = 100
 """Labels that a model is refitted to."""
 DRAWS = 200
 BATCH_TOKENS = 4096
-
-Found: TypeAlias = tuple[float | None, bool, float]
-"""A conversation's probability of an output (None if there is none), the truth, the threshold."""
 
 
 def of_group(judged: Iterable[Judged], name: str) -> list[Judged]:
@@ -255,40 +251,25 @@ def corpus_figures(judged: Sequence[Judged]) -> dict[str, Any]:
 
 def cue_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of each cue of whole conversations at its threshold; see `_by_name`."""
-
-    def of(j: Judged, name: str) -> Found:
-        shown = name in (j.scored.labelled.cues or ())
-        probability = j.calibration.probability(j.scored, name) if shows(j.scored, name) else None
-        return probability, shown, j.calibration.cue_thresholds[name]
-
-    return _by_name(judged, CUES, of)
+    return _by_name(judged, CUES)
 
 
 def theme_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of each theme of charged conversations with known themes; see `_by_name`."""
-
-    def of(j: Judged, name: str) -> Found:
-        shown, found = name in (j.scored.labelled.themes or ()), j.calibration
-        return found.probability(j.scored, name), shown, found.theme_thresholds[name]
-
     known = [j for j in judged if j.emotional and j.scored.labelled.themes]
-    return _by_name(known, THEMES, of)
+    return _by_name(known, THEMES)
 
 
-def _by_name(
-    judged: Sequence[Judged], names: Iterable[str], of: Callable[[Judged, str], Found]
-) -> dict[str, Any]:
+def _by_name(judged: Sequence[Judged], names: Iterable[str]) -> dict[str, Any]:
     """Return figures of each output, and macro F1 of those with `FEWEST_POSITIVES` positives."""
     groups, result, columns = clusters(judged), {}, []
     for name in names:
-        rows = [of(j, name) for j in judged]
-        known = np.array([p is not None for p, _, _ in rows], bool)
-        truth = np.array([shown for _, shown, _ in rows], int) * known
+        known = np.array([j.scored.can_show(name) for j in judged], bool)
+        truth = np.array([name in j.scored.named for j in judged], int) * known
         if not truth.any():
             continue
-        scores = np.array([0.0 if p is None else p for p, _, _ in rows])
-        thresholds = np.array([threshold for _, _, threshold in rows])
-        decisions = ((scores >= thresholds) & known).astype(int)
+        scores = np.array([j.calibration.probability(j.scored, name) for j in judged])
+        decisions = np.array([j.calibration.shows(j.scored, name) for j in judged], int) * known
         t, s, d, own = (column[known] for column in (truth, scores, decisions, groups))
         result[name] = {
             "positives": int(truth.sum()),
@@ -400,7 +381,7 @@ def compare_precision(
 
     Without these they are those of the corpus.
     """
-    chosen = [j for j in judged if j.from_logs] or judged
+    chosen = of_group(judged, "shared logs") or judged
     encoded = reader.encoder.encode([j.conversation for j in chosen])
     windows = [window for group in encoded for window in group]
     engines = (reader.engine, load_engine(artifact, engine="torch", device="cpu"))

@@ -269,7 +269,7 @@ FILLINGS: dict[str, Callable[[Judged], bool]] = {
     "shared logs": lambda j: j.at_random and not j.emotional,
     "studies": lambda j: j.source == STUDIES and not j.emotional,
     "tasks of the corpus": lambda j: (
-        j.of_corpus and j.charge == 0 and j.row["labels"]["decoy"] is None
+        j.source == "corpus" and j.charge == 0 and j.row["labels"]["decoy"] is None
     ),
 }
 """Uncharged conversations of whose turns chats are put together."""
@@ -288,7 +288,8 @@ def long_chats(judged: Sequence[Judged], reader: Reader) -> dict[str, Any]:
         charged one's place (``uncharged``), and the share found with it, as a ``conversation`` and
         as a ``message``. Fillings without turns enough are left out.
     """
-    charged = [j for j in judged if j.of_corpus and j.emotional and j.charged_turns().any()]
+    ours = (j for j in judged if j.source == "corpus" and j.emotional)
+    charged = [j for j in ours if j.charged_turns().any()]
     result = {}
     for name, fills in FILLINGS.items():
         pools = _pools(filter(fills, judged))
@@ -340,7 +341,8 @@ def consistency(judged: Sequence[Judged], reader: Reader) -> dict[str, Any]:
     """
     generator = np.random.default_rng(0)
     calm = _pools(filter(FILLINGS["tasks of the corpus"], judged))
-    charged = _pools((j for j in judged if j.of_corpus and j.emotional), charged=True)
+    ours = (j for j in judged if j.source == "corpus" and j.emotional)
+    charged = _pools(ours, charged=True)
     own = [j for j in judged if calm[_pool(j)] and charged[_pool(j)]]
     before = np.array([j.flagged("balanced") for j in own])
     messages = np.array([j.flagged_turns("balanced").any() for j in own])

@@ -150,19 +150,9 @@ class Judged:
         return self.scored.labelled.source
 
     @property
-    def from_logs(self) -> bool:
-        """Whether it is of the shared logs."""
-        return self.source in LOGS
-
-    @property
     def at_random(self) -> bool:
         """Whether it is a shared log that was drawn at random."""
-        return self.from_logs and self.row["pool"] == "random"
-
-    @property
-    def of_corpus(self) -> bool:
-        """Whether it was written for our corpus."""
-        return self.source == "corpus"
+        return self.source in LOGS and self.row["pool"] == "random"
 
     @property
     def language(self) -> str:
@@ -190,23 +180,21 @@ class Judged:
 
 
 GROUPS: dict[str, Callable[[Judged], bool]] = {
-    "shared logs": lambda j: j.from_logs,
+    "shared logs": lambda j: j.source in LOGS,
     "shared logs: random half": lambda j: j.at_random,
     "shared logs: ShareGPT": lambda j: j.source == LOGS[0],
     "shared logs: Arena, WildChat": lambda j: j.source == LOGS[1],
     "studies": lambda j: j.source == STUDIES,
     "studies: English": lambda j: j.source == STUDIES and j.language == "en",
-    "corpus dev": lambda j: j.of_corpus,
-    "corpus dev: English": lambda j: j.of_corpus and j.language == "en",
-    "corpus dev: French": lambda j: j.of_corpus and j.language == "fr",
+    "corpus dev": lambda j: j.source == "corpus",
+    "corpus dev: English": lambda j: j.source == "corpus" and j.language == "en",
+    "corpus dev: French": lambda j: j.source == "corpus" and j.language == "fr",
     "all dev: es, de, it, pt": lambda j: j.language in OTHER_LANGUAGES,
 }
 """The groups of conversations that are reported by themselves."""
 
 
-def judge(
-    scored: Sequence[ScoredConversation], settings: CalibrateSettings, seed: int = 0
-) -> list[Judged]:
+def judge(scored: Sequence[ScoredConversation], seed: int = 0) -> list[Judged]:
     """Judge each conversation by a calibration that was fitted without its fold.
 
     Conversations in other languages than `LANGUAGES` are judged, but have no say in it. Folds keep
@@ -222,7 +210,7 @@ def judge(
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     judged: dict[int, Judged] = {}
     for others, own in folds.split(strata, strata, groups):
-        calibration = fit(with_a_say([scored[place] for place in others]), settings)
+        calibration = fit(with_a_say([scored[place] for place in others]), CalibrateSettings())
         judged |= {place: judge_by(scored[place], calibration) for place in own}
     return [judged[place] for place in range(len(scored))]
 
@@ -291,7 +279,7 @@ def measured(judged: Iterable[Judged], points: Iterable[str]) -> dict[str, dict[
     """
     judged = list(judged)
     sets = {
-        "logs": [j for j in judged if j.from_logs],
+        "logs": [j for j in judged if j.source in LOGS],
         "random": [j for j in judged if j.at_random],
         "studies": [j for j in judged if j.source == STUDIES],
     }
@@ -324,13 +312,7 @@ def _theme_counts(flagged: Sequence[Judged]) -> dict[str, dict[str, int]]:
     known = [j for j in flagged if j.scored.labelled.themes or not j.emotional]
     counts = {}
     for name in THEMES:
-        found = [
-            (
-                j.calibration.probability(j.scored, name) >= j.calibration.theme_thresholds[name],
-                name in (j.scored.labelled.themes or ()),
-            )
-            for j in known
-        ]
+        found = [(j.calibration.shows(j.scored, name), name in j.scored.named) for j in known]
         own = _counts(found, found)
         if own["true_positives"] + own["false_negatives"] >= FEWEST_POSITIVES:
             counts[name] = own

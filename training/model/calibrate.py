@@ -67,6 +67,17 @@ class ScoredConversation:
         messages = self.labelled.conversation.messages
         return [place for place in self.scores.messages if messages[place].role == "user"]
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The cues and themes that it shows by annotation."""
+        return (self.labelled.cues or frozenset()) | (self.labelled.themes or frozenset())
+
+    def can_show(self, name: str) -> bool:
+        """Whether a theme or cue can be shown: whether somebody of its role says anything."""
+        messages = self.labelled.conversation.messages
+        units = {messages[place].role for place in self.scores.messages}
+        return name not in CUES or CUES[name].unit in units
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -115,6 +126,11 @@ class Calibration:
         """Return the probability of an output of the conversation."""
         return sigmoid(float(self.conversation_logits(scored)[OUTPUTS.index(output)]))
 
+    def shows(self, scored: ScoredConversation, name: str) -> bool:
+        """Whether a conversation shows a cue or theme."""
+        threshold = (self.cue_thresholds | self.theme_thresholds)[name]
+        return self.probability(scored, name) >= threshold
+
     def intensity(self, scored: ScoredConversation) -> float:
         """Return the expected charge of the conversation, from 0 to 3."""
         return expected_charge(*(self.probability(scored, name) for name in CHARGES))
@@ -125,20 +141,18 @@ def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Ca
     fitted = Calibration(*_fit_outputs(scored, settings.prevalence))
     fitted = replace(fitted, combination=_fit_combination(fitted, scored, settings.prevalence))
     fitted = replace(fitted, lines=_fit_lines(fitted, scored, settings.prevalence))
-    points = _choose_operating_points(fitted, scored, settings)
-    fitted = replace(fitted, operating_points=points)
+    themed = [s for s in scored if s.labelled.emotional and s.labelled.themes]
     return replace(
         fitted,
-        cue_thresholds={name: _cue_threshold(fitted, scored, name) for name in CUES},
-        theme_thresholds={name: _theme_threshold(fitted, scored, name) for name in THEMES},
+        operating_points=_choose_operating_points(fitted, scored, settings),
+        cue_thresholds={name: _best_threshold(fitted, scored, name) for name in CUES},
+        theme_thresholds={name: _best_threshold(fitted, themed, name) for name in THEMES},
     )
 
 
 def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tuple[Floats, Floats]:
-    everything = [range(len(s.labelled.conversation.messages)) for s in scored]
-    truth = np.array(
-        [s.labelled.whole_targets(all_) for s, all_ in zip(scored, everything, strict=True)]
-    )
+    labelled = [s.labelled for s in scored]
+    truth = np.array([x.whole_targets(range(len(x.conversation.messages))) for x in labelled])
     z = np.array([s.scores.windows.max(axis=0) for s in scored], float)
     kinds = np.array([s.kind for s in scored])
     weights, intercepts = np.eye(len(OUTPUTS)), np.zeros(len(OUTPUTS))
@@ -278,31 +292,10 @@ def _choose_operating_points(
     return points
 
 
-def shows(scored: ScoredConversation, cue: str) -> bool:
-    """Whether a cue can be shown in a conversation: whether somebody of its role says anything."""
-    messages = scored.labelled.conversation.messages
-    return any(messages[place].role == CUES[cue].unit for place in scored.scores.messages)
-
-
-def _cue_threshold(fitted: Calibration, scored: Sequence[ScoredConversation], cue: str) -> float:
-    known = [s for s in scored if shows(s, cue)]
-    return _best_threshold(
-        [(fitted.probability(s, cue), cue in (s.labelled.cues or ())) for s in known]
-    )
-
-
-def _theme_threshold(
-    fitted: Calibration, scored: Sequence[ScoredConversation], theme: str
-) -> float:
-    known = [s for s in scored if s.labelled.emotional and s.labelled.themes]
-    return _best_threshold(
-        [(fitted.probability(s, theme), theme in (s.labelled.themes or ())) for s in known]
-    )
-
-
-def _best_threshold(found: Sequence[tuple[float, bool]]) -> float:
-    """Return the probability at which F1 is highest; 0.5 with too few examples."""
-    known = sorted(found, reverse=True)
+def _best_threshold(fitted: Calibration, scored: Sequence[ScoredConversation], name: str) -> float:
+    """Return the probability at which F1 of a cue or theme is highest; 0.5 with few examples."""
+    able = (s for s in scored if s.can_show(name))
+    known = sorted(((fitted.probability(s, name), name in s.named) for s in able), reverse=True)
     positives = sum(shown for _, shown in known)
     if positives < FEWEST_POSITIVES:
         return 0.5

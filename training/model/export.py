@@ -69,7 +69,7 @@ def decide(
         What was fitted, what the thresholds gave (`training.evaluation.judged.measured`), and what
         the transcripts look like that the model is measured on.
     """
-    counts = judged.measured(judged.judge(scored, SETTINGS), SETTINGS.specificity)
+    counts = judged.measured(judged.judge(scored), SETTINGS.specificity)
     known = with_a_say(scored)
     calibration = fit(known, SETTINGS)
     return calibration, counts, judged.reference_for(known, calibration)

@@ -25,12 +25,19 @@ from safetensors.numpy import save_file
 from scipy.optimize import brentq
 from scipy.stats import beta
 
-from affectlib.model.artifacts import Artifact, save_artifact, sha256, with_digest
+from affectlib.model.artifacts import (
+    Artifact,
+    load_artifact,
+    save_artifact,
+    sha256,
+    with_digest,
+)
 from affectlib.model.calibration import logit, sigmoid
 from affectlib.model.engines.torch import load_model
 from affectlib.model.screen import BELOW, SCREEN_FILE, Screen, lowest_limits, made_from
 from affectlib.taxonomy import CUES, EMOTIONAL
-from training.screen.chats import CHECK, KINDS, NATURAL, Chat, Windows, score
+from training.config import Recipe
+from training.screen.chats import CHECK, KINDS, NATURAL, Chat, Windows, read_chats, score
 from training.screen.student import learn, size_of
 
 MOST_BYTES = 6_000_000
@@ -56,6 +63,14 @@ SHARES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 NOTHING = -1e6
 """A bound that settles nothing."""
 _CANDIDATES = 512
+
+
+def screen(recipe: Recipe, data: Path | None) -> Any:
+    """Make the screen of a run's artifact, if the recipe wants one."""
+    if not recipe.screen:
+        return {}
+    artifact = load_artifact(recipe.folder / "artifact")
+    return add_screen(artifact, read_chats(data), recipe.folder / "screen", artifact.folder)
 
 
 def add_screen(
