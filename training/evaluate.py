@@ -41,6 +41,7 @@ from training.data.prepare import training_conversations
 from training.data.sources import LANGUAGES, from_gold, read_corpus, read_rows, read_small_talk
 from training.evaluation import baselines, figures, hard_cases
 from training.evaluation.card import RESULTS, tables
+from training.evaluation.hard_cases import shares_flagged
 from training.evaluation.judged import (
     GROUPS,
     OTHER_LANGUAGES,
@@ -74,10 +75,10 @@ class Subject:
         """Scores conversations with it."""
         return Reader(self.artifact)
 
-    @cached_property
-    def classifier(self) -> AffectClassifier:
-        """Labels as users have them."""
-        return _classifier(self.artifact)
+    def classifier(self, screen: bool = True) -> AffectClassifier:
+        """Return what labels as users have it."""
+        how = {"engine": "onnx", "device": "cpu", "screen": screen}
+        return AffectClassifier.from_pretrained(str(self.artifact.folder), **how)
 
     @cached_property
     def conversations(self) -> list[LabelledConversation]:
@@ -116,9 +117,8 @@ def _themes(s: Subject, judged: Callable[[], Sequence[Judged]]) -> dict[str, Any
 
 
 def _test(s: Subject) -> dict[str, Any]:
-    groups = {"English and French": [j for j in s.test if j.language in LANGUAGES]}
-    for language in (*LANGUAGES, *OTHER_LANGUAGES):
-        groups[language] = [j for j in s.test if j.language == language]
+    languages = {"English and French": LANGUAGES, **{x: x for x in (*LANGUAGES, *OTHER_LANGUAGES)}}
+    groups = {name: [j for j in s.test if j.language in own] for name, own in languages.items()}
     return {
         "groups": {name: figures.group_figures(own, ["balanced"]) for name, own in groups.items()},
         "corpus": figures.corpus_figures(groups["English and French"]),
@@ -130,20 +130,11 @@ def _small_talk(s: Subject) -> dict[str, Any]:
     return figures.group_figures(judge_as_shipped(s.artifact, s.reader, rows), ["balanced"])
 
 
-def _flagged(s: Subject, sets: Sequence[str]) -> dict[str, Any]:
-    return hard_cases.shares_flagged(s.classifier, sets, s.data)
-
-
-def _classifier(artifact: Artifact, screen: bool = True) -> AffectClassifier:
-    folder = str(artifact.folder)
-    return AffectClassifier.from_pretrained(folder, engine="onnx", device="cpu", screen=screen)
-
-
 def _systems(s: Subject) -> dict[str, Any]:
     systems = {"this artifact": probabilities(s.judged)}
     for artifact in s.against:
-        systems.update(_other_artifact(s, artifact))
-    return figures.rankings(s.judged, {**systems, **_baselines(s)})
+        systems |= _other_artifact(s, artifact)
+    return figures.rankings(s.judged, systems | _baselines(s))
 
 
 def _other_artifact(s: Subject, artifact: Artifact) -> dict[str, Floats]:
@@ -192,11 +183,11 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "small_talk": _small_talk,
     "long_chats": lambda s: hard_cases.long_chats(s.judged, s.reader),
     "consistency": lambda s: hard_cases.consistency(s.judged, s.reader),
-    "services": lambda s: _flagged(s, hard_cases.SERVICES),
-    "other_kinds": lambda s: _flagged(s, hard_cases.OTHER_KINDS),
-    "robustness": lambda s: hard_cases.robustness(s.classifier),
-    "wrappings": lambda s: hard_cases.wrappings(s.classifier, _classifier(s.artifact, False)),
-    "short_chats": lambda s: hard_cases.short_chats(s.classifier),
+    "services": lambda s: shares_flagged(s.classifier(), hard_cases.SERVICES, s.data),
+    "other_kinds": lambda s: shares_flagged(s.classifier(), hard_cases.OTHER_KINDS, s.data),
+    "robustness": lambda s: hard_cases.robustness(s.classifier()),
+    "wrappings": lambda s: hard_cases.wrappings(s.classifier(), s.classifier(screen=False)),
+    "short_chats": lambda s: hard_cases.short_chats(s.classifier()),
     "systems": _systems,
     "engines": lambda s: figures.compare_precision(s.artifact, s.judged, s.reader),
     "sizes": lambda s: figures.sizes(s.artifact),
@@ -220,9 +211,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure an artifact, beside others that are run on the same conversations.
 
-    Returns:
-        The results of some of the `MEASURES`, or of all, fit for JSON; ``artifact``; and, of the
-        recipe's own artifact, ``training_data`` and ``own_data``.
+    The results are fit for JSON, and say of a recipe's own artifact what it learnt from.
     """
     artifact = load_artifact(str(model))
     subject = Subject(recipe, data, artifact, [_other(x) for x in against])

@@ -34,7 +34,7 @@ from training.data.sources import (
     read_rows,
     read_small_talk,
     read_source,
-    require_use,
+    require_training,
 )
 from training.model.encoder import build_encoder
 
@@ -154,7 +154,7 @@ def _conversations_of(source: SourceSettings, data: Path | None) -> list[Labelle
         if source.path is None:
             raise ValueError('source "file" needs a path: set sources.N.path=FILE')
         return [*read_labelled_file(source.path)]
-    require_use(source.name, "train")
+    require_training(source.name)
     rows = (*read_rows("annotations.jsonl"), *read_rows("small_talk_labels.jsonl"))
     annotated = {row["id"] for row in rows if row["source"] == source.name}
     return [
@@ -206,7 +206,7 @@ def _rows_of(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the wanted rows of public sets, but those that are kept for measuring."""
     for name, ids in wanted.items():
-        require_use(name, "train")
+        require_training(name)
         for row in read_source(name, data):
             if row["id"] in ids and not is_held_out(name, row["id"]):
                 yield name, row

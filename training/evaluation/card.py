@@ -46,7 +46,7 @@ TEXT = Path(__file__).with_suffix(".md")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of the results: what it shows, the headings of its columns, its cells."""
+    """A table of the results."""
 
     title: str
     head: Sequence[str]
@@ -113,10 +113,7 @@ _NO_CONVERSATION = {"n": 0, "emotional": 0}
 
 
 def tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
-    """Yield the tables of the results with their names, in the order in which they are printed.
-
-    What was not measured has none.
-    """
+    """Yield the tables of what was measured with their names, in the order of printing."""
     measured = {**results, "targets": results, "points": results.get("groups")}
     for name, declared in _TABLES.items():
         if values := measured.get(name):
@@ -130,8 +127,7 @@ def _table(
 ) -> Table:
     """Return the table of values by name, or in a list if they have none.
 
-    The columns say by heading where the figure is in the values: keys with dots between them. With
-    two headings of names, the values lie in a mapping within the other.
+    With two headings of names, the values lie in a mapping within the other.
     """
     listed = values if isinstance(values, list) else [values]
     rows: list[tuple[tuple[str, ...], Any]] = [((), own) for own in listed]
@@ -168,12 +164,9 @@ def _targets(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _points(groups: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: groups[name] for name in POINT_GROUPS if name in groups}
     return {
-        point: {
-            name: {**groups[name][point], "n": groups[name]["n"]}
-            for name in POINT_GROUPS
-            if point in groups.get(name, {})
-        }
+        point: {n: {**own[point], "n": own["n"]} for n, own in shown.items() if point in own}
         for point in POINTS
     }
 
@@ -205,12 +198,12 @@ def _trade_off(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dict[str
     return shown
 
 
-def _left(found: Mapping[str, Any]) -> dict[str, str | None]:
+def _left(found: Mapping[str, Any]) -> dict[str, str]:
     """Return, as text, what a screen leaves to the encoder, and loses, with its upper ends."""
-    losses = {name: loss for name, loss in found.items() if isinstance(loss, Mapping)}
-    shown: dict[str, str | None] = {
-        name: f"{loss['hits']} of {loss['of']:,} (up to {loss['most']:.2%})" if loss["of"] else None
-        for name, loss in losses.items()
+    shown = {
+        name: f"{loss['hits']} of {loss['of']:,} (up to {loss['most']:.2%})"
+        for name, loss in found.items()
+        if isinstance(loss, Mapping) and loss["of"]
     }
     shown["conversations"] = f"{found['conversations']:,}"
     if found["conversations"]:
@@ -258,21 +251,13 @@ def write_of_run(recipe: Recipe, _: Path | None) -> dict[str, str]:
 
 
 class _NotMeasured(jinja2.Undefined):
-    """What is shown in the place of figures that were not measured."""
-
     def __str__(self) -> str:
-        """Say so."""
         return "Not measured."
 
 
 def render(results: Mapping[str, Any], artifact: Artifact) -> str:
     """Return the card's text; what was not measured is said to be so."""
-    own = [
-        f"{name}: {counts['conversations']:,} conversations, {counts['emotional']:,} of them "
-        f"charged ({counts['emotional'] / counts['conversations']:.0%})"
-        for name, counts in results.get("own_data", {}).items()
-    ]
-    licence = None if own else "apache-2.0"
+    own_data = results.get("own_data", {})
     template = jinja2.Template(
         TEXT.read_text(encoding="utf-8"),
         undefined=_NotMeasured,
@@ -281,19 +266,17 @@ def render(results: Mapping[str, Any], artifact: Artifact) -> str:
     )
     text = template.render(
         {name: table.markdown() for name, table in tables(results)},
-        header=header(artifact, results.get("groups", {}), licence=licence),
+        header=header(artifact, results.get("groups", {}), bool(own_data)),
         artifact=artifact,
         config=json.loads(artifact.file("config.json").read_text(encoding="utf-8")),
-        training_data=_training_data(results.get("training_data", {})),
-        own_data="; ".join(own),
+        training_data=results.get("training_data"),
+        own_data=own_data,
         room=results.get("screen", {}).get("room"),
     )
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-def header(
-    artifact: Artifact, groups: Mapping[str, Any], *, licence: str | None = "apache-2.0"
-) -> str:
+def header(artifact: Artifact, groups: Mapping[str, Any], own_data: bool = False) -> str:
     """Return the head of the card, which hubs read, with figures of some dev conversations."""
     head = _DECLARED["head"]
     results: list[dict[str, Any]] = []
@@ -308,7 +291,7 @@ def header(
     base = artifact.description.get("base_model")
     hub_id = isinstance(base, str) and re.fullmatch(r"[\w-]+/[\w.-]+", base)
     values = {
-        "license": licence,
+        "license": None if own_data else "apache-2.0",
         "language": list(artifact.description["languages"]),
         **head["about"],
         "base_model": base if hub_id else None,
@@ -318,17 +301,6 @@ def header(
     }
     said = {name: value for name, value in values.items() if value}
     return f"---\n{yaml.safe_dump(said, sort_keys=False, allow_unicode=True)}---\n"
-
-
-def _training_data(report: Mapping[str, Any]) -> str:
-    """Return the table of what a run was trained on."""
-    figures = ("conversations", "windows", "emotional")
-    left_out = ("near_duplicates", "same_writers")
-    rows = [
-        [name, *(counts.get(f, 0) for f in figures), sum(counts.get(f, 0) for f in left_out)]
-        for name, counts in report.items()
-    ]
-    return Table("Training data", ["source", *figures, "left out"], rows).markdown()
 
 
 def short_table(results: Mapping[str, Any]) -> str:

@@ -69,10 +69,7 @@ def uncalibrated(folder: Path, windows: WindowSettings = WindowSettings()) -> Ar
     )
 
 
-def _kind(source: str) -> Kind:
-    if source == STUDIES:
-        return "personal"
-    return "logs" if source in LOGS else "corpus"
+_KINDS: dict[str, Kind] = {**dict.fromkeys(LOGS, "logs"), STUDIES: "personal"}
 
 
 class Reader:
@@ -106,7 +103,7 @@ class Reader:
         """Score conversations; those of which nothing can be read are left out."""
         found = self.scores([c.conversation for c in conversations])
         scored = [
-            ScoredConversation(labelled, own, _kind(labelled.source))
+            ScoredConversation(labelled, own, _KINDS.get(labelled.source, "corpus"))
             for labelled, own in zip(conversations, found, strict=True)
         ]
         return [s for s in scored if s.user_places]
@@ -114,10 +111,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A conversation with what a calibration that never saw it makes of it.
-
-    That is P(emotional) of the conversation, and of each user message that was read (``turns``).
-    """
+    """A conversation with its P(emotional), and that of each user message that was read."""
 
     scored: ScoredConversation
     calibration: Calibration
@@ -198,8 +192,7 @@ def judge(scored: Sequence[ScoredConversation], seed: int = 0) -> list[Judged]:
     """Judge each conversation by a calibration that was fitted without its fold.
 
     Conversations in other languages than `LANGUAGES` are judged, but have no say in it. Folds keep
-    the chats of a person and contrast pairs together, and spread the emotional ones of each set
-    evenly.
+    the chats of a person and contrast pairs together.
     """
     rows = [s.labelled.row for s in scored]
     groups = [
@@ -269,13 +262,8 @@ def judge_again(
 def measured(judged: Iterable[Judged], points: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Count what is right and wrong on chats of real people, for ``affect.json``.
 
-    False alarms in the shared logs are counted on those that were drawn at random: the others were
-    chosen for being like emotional ones, and give more than a natural collection does.
-
-    Returns:
-        By operating point: ``conversation`` and ``message`` (of the user) of the shared logs;
-        ``studies``, conversations of the studies; and ``themes``, by name, of both where they are
-        labelled emotional. Nothing if one of both labels is missing.
+    That is nothing if one of both labels is missing. False alarms in the shared logs are counted on
+    those that were drawn at random: the others were chosen for being like emotional ones.
     """
     judged = list(judged)
     sets = {
@@ -305,10 +293,8 @@ def measured(judged: Iterable[Judged], points: Iterable[str]) -> dict[str, dict[
 
 
 def _theme_counts(flagged: Sequence[Judged]) -> dict[str, dict[str, int]]:
-    """Count what is right and wrong of each theme, where it is known and common enough.
-
-    What is labelled emotional and is not has no theme.
-    """
+    """Count what is right and wrong of each theme, where it is known and common enough."""
+    # What is labelled emotional and is not has no theme.
     known = [j for j in flagged if j.scored.labelled.themes or not j.emotional]
     counts = {}
     for name in THEMES:
@@ -336,14 +322,9 @@ def _counts(
 def reference_for(scored: Sequence[ScoredConversation], calibration: Calibration) -> Reference:
     """Return what the transcripts of real people look like that a model is measured on."""
     real = [s for s in scored if s.labelled.source in (*LOGS, STUDIES)] or scored
-    return reference_of(
-        (
-            str(s.labelled.row.get("source", s.labelled.source)),
-            s.labelled.conversation,
-            calibration.probability(s),
-        )
-        for s in real
-    )
+    names = (str(s.labelled.row.get("source", s.labelled.source)) for s in real)
+    chats = (s.labelled.conversation for s in real)
+    return reference_of(zip(names, chats, map(calibration.probability, real), strict=True))
 
 
 def labels(judged: Sequence[Judged]) -> NDArray[np.int64]:

@@ -54,10 +54,7 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
     """Train the teacher and write its answers about every conversation that it can read.
 
     Goes on from the last checkpoint, or the last chunk of conversations, if an earlier run was
-    stopped. There is nothing to do with `TeacherSettings.answers`.
-
-    Returns:
-        How many windows it learnt from, and how many conversations it judged.
+    stopped. Returns how many windows it learnt from, and how many conversations it judged.
     """
     teacher = recipe.teacher
     if teacher is None or teacher.answers is not None:
@@ -159,10 +156,8 @@ def with_answers(rows: Dataset, path: Path) -> Dataset:
 def train(recipe: Recipe, _: Path | None = None) -> dict[str, float]:
     """Train the prepared encoder on the prepared windows, and on what the teacher says of them.
 
-    Goes on from the last checkpoint if an earlier run was stopped.
-
-    Returns:
-        How well the dev conversations of the corpus are ranked.
+    Goes on from the last checkpoint if an earlier run was stopped. Returns how well the dev
+    conversations of the corpus are ranked.
     """
     folder, prepared = recipe.folder / "train", recipe.folder / "prepare"
     rows = load_from_disk(str(prepared / "train"))
@@ -176,11 +171,9 @@ def train(recipe: Recipe, _: Path | None = None) -> dict[str, float]:
     model = _in_stages(recipe, model, tokenizer, rows, folder, recipe.train)
     model.save_pretrained(str(folder / "model"))
     tokenizer.save_pretrained(str(folder / "model"))
-    metrics = _ranking(
-        model, WindowEncoder(prepared / "encoder" / "tokenizer.json", recipe.windows)
-    )
-    text = json.dumps(metrics, indent=1, ensure_ascii=False)
-    (folder / "metrics.json").write_text(text, encoding="utf-8")
+    encoder = WindowEncoder(prepared / "encoder" / "tokenizer.json", recipe.windows)
+    metrics = _ranking(model, encoder)
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
     return metrics
 
 
@@ -194,16 +187,14 @@ def _in_stages(
 ) -> PreTrainedModel:
     """Train on everything that is labelled, then on what the recipe keeps for the end."""
     labelled = rows.filter(lambda row: not np.isnan(np.array(row["targets"])).all())
-    set_seed(recipe.seed)
-    model = fit(model, tokenizer, labelled, folder / "first", settings, seed=recipe.seed).model
-    if recipe.finish is None:
-        return model
-    last = labelled.filter(lambda row: row["last"])
-    finish = replace(
-        settings, epochs=recipe.finish.epochs, learning_rate=recipe.finish.learning_rate
-    )
-    set_seed(recipe.seed)
-    return fit(model, tokenizer, last, folder / "last", finish, seed=recipe.seed).model
+    stages = [("first", labelled, settings)]
+    if recipe.finish is not None:
+        last = labelled.filter(lambda row: row["last"])
+        stages.append(("last", last, replace(settings, **recipe.finish.model_dump())))
+    for name, own, how in stages:
+        set_seed(recipe.seed)
+        model = fit(model, tokenizer, own, folder / name, how, seed=recipe.seed).model
+    return model
 
 
 def _ranking(model: PreTrainedModel, encoder: WindowEncoder) -> dict[str, float]:

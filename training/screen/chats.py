@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,10 +27,10 @@ from affectlib.model.screen import made_from
 from training.config import read_beside
 from training.data.prepare import evaluation_data, twin_conversations
 from training.data.sources import (
-    LANGUAGES,
     find_source,
     from_gold,
     from_silver,
+    in_languages,
     is_held_out,
     read_corpus,
     read_dev_labels,
@@ -65,11 +65,8 @@ class Chat:
     """A conversation of a set that a screen is taught or judged by.
 
     Attributes:
-        kind: What it is, one of `KINDS`.
         part: 0 to `CHECK`; conversations of one person, and those that are much alike, share one.
-        teaches: Whether a screen may learn from it.
         charged: Whether its annotation says that it is charged; False without one.
-        writer: Who wrote it, None if that is not known.
     """
 
     conversation: Conversation
@@ -104,10 +101,7 @@ def _originals() -> frozenset[str]:
 
 
 def _likeness(labelled: LabelledConversation) -> str:
-    """Return what a chat shares with those that are much like it: its pair, or its beginning.
-
-    The pair of a twin is the chat that it was made of.
-    """
+    """Return what a chat shares with those that are much like it: its pair, or its beginning."""
     if labelled.conversation.id in _originals():
         return str(labelled.conversation.id)
     first = next(iter(labelled.conversation.user_messages)).content
@@ -115,23 +109,18 @@ def _likeness(labelled: LabelledConversation) -> str:
 
 
 def read_chats(data: Path | None, share: float = 1.0) -> list[Chat]:
-    """Read the sets; those that train leave out what is like evaluation data, or of its writers.
-
-    To try things out, only a `share` of each set may be taken.
-    """
+    """Read a share of the sets; what trains is not like evaluation data, nor of its writers."""
     index, writers = evaluation_data(True, data)
-    return [
-        chat
-        for name in SETS
-        for chat in _drawn(_read(name, data), SETS[name][1], share)
-        if not (chat.teaches and (chat.writer in writers or index.contains(chat.conversation)))
-    ]
-
-
-def _drawn(chats: Iterable[Chat], most: int | None, share: float) -> Sequence[Chat]:
-    found = [*chats]
-    count = round(share * min(len(found), most or len(found)))
-    return random.Random(0).sample(found, count)
+    chats = []
+    for name, (_, most) in SETS.items():
+        found = [*_read(name, data)]
+        count = round(share * min(len(found), most or len(found)))
+        chats += [
+            chat
+            for chat in random.Random(0).sample(found, count)
+            if not (chat.teaches and (chat.writer in writers or index.contains(chat.conversation)))
+        ]
+    return chats
 
 
 def _read(name: str, data: Path | None) -> Iterator[Chat]:
@@ -153,7 +142,7 @@ def _of_set(name: str, data: Path | None) -> Iterator[LabelledConversation]:
     unseen = {row["id"] for row in read_rows("small_talk_labels.jsonl")}
     for row in read_source(name, data):
         hidden = row["id"] in unseen or is_held_out(name, row["id"])
-        if hidden or row.get("lang", "en") not in LANGUAGES:
+        if hidden or not in_languages(row):
             continue
         if row["id"] in labels:
             yield from_gold({**row, "labels": labels[row["id"]]}, name)
@@ -163,12 +152,9 @@ def _of_set(name: str, data: Path | None) -> Iterator[LabelledConversation]:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Windows, those of a conversation one after another.
+    """Windows, those of a conversation one after another, with the positions of their `chats`.
 
-    Attributes:
-        chats: Position of the conversation of each, shape ``[windows]``.
-        logits: The encoder's logits of each, shape ``[windows, outputs]``.
-        peaks: The highest logits of the messages of each, same shape.
+    The encoder's `logits` and the highest of their messages are ``[windows, outputs]``.
     """
 
     windows: Sequence[EncodedWindow]
@@ -188,10 +174,7 @@ class Windows:
 
 
 def score(chats: Sequence[Chat], artifact: Artifact, folder: Path) -> Windows:
-    """Have the encoder that is shipped read conversations; goes on after a call that was stopped.
-
-    Chunks are kept in a folder within the one given, named after model and conversations.
-    """
+    """Have the encoder that is shipped read conversations, in chunks that are kept in a folder."""
     names = [f"{chat.source} {chat.conversation.id}" for chat in chats]
     facts = json.dumps([made_from(artifact), artifact.windows.to_dict(), names])
     own = folder / hashlib.sha256(facts.encode()).hexdigest()[:16]
@@ -212,13 +195,9 @@ def score(chats: Sequence[Chat], artifact: Artifact, folder: Path) -> Windows:
             print(f"{start + len(encoded):,} of {len(chats):,} chats", flush=True)
         with np.load(path) as content:
             parts.append(Windows(windows, places, content["logits"], content["peaks"]))
-    return Windows(
-        [window for part in parts for window in part.windows],
-        *(
-            np.concatenate([getattr(p, name) for p in parts])
-            for name in ("chats", "logits", "peaks")
-        ),
-    )
+    columns = ([getattr(p, name) for p in parts] for name in ("chats", "logits", "peaks"))
+    read = [window for part in parts for window in part.windows]
+    return Windows(read, *map(np.concatenate, columns))
 
 
 def _scored(

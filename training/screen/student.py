@@ -82,11 +82,7 @@ def learn(
 
     Windows that reach a limit or nearly do, and must not be settled, weigh more in the loss of the
     value that bounds are for. Its target rises about the limit, where the encoder itself is unsure.
-
-    Args:
-        windows: What it learns from.
-        words: What the encoder knows of each token before it reads, ``[vocabulary, width]``.
-        margin: How far each window's highest output lies above its limit, shape ``[windows]``.
+    `margin` is how far each window's highest output lies above its limit.
     """
     torch.manual_seed(0)
     student = Student(words, windows.logits.shape[1])
