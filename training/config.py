@@ -116,18 +116,6 @@ class FinishSettings(_Section):
     learning_rate: float = 5e-5
 
 
-class CalibrateSettings(_Section):
-    """How thresholds are chosen (`training.model.calibrate`); no setting of a recipe.
-
-    Attributes:
-        prevalence: Share of emotional conversations that the probabilities assume.
-        specificity: Least specificity by operating point.
-    """
-
-    prevalence: float = 0.1
-    specificity: dict[str, float] = {"balanced": 0.92, "high_precision": 0.97, "high_recall": 0.85}
-
-
 class Recipe(_Section):
     """Everything that decides a run; for a `screen`, all public sets must be there."""
 

@@ -151,8 +151,8 @@ def test_chats_of_a_person_and_pairs_are_judged_by_one_calibration_of_others(
     fitted = []
     original = module.fit
 
-    def fit(scored, settings):
-        calibration = original(scored, settings)
+    def fit(scored):
+        calibration = original(scored)
         fitted.append((calibration, {id(s.labelled) for s in scored}))
         return calibration
 
@@ -186,9 +186,9 @@ def test_other_languages_are_judged_but_have_no_say(
     seen = set()
     original = module.fit
 
-    def fit(scored, settings):
+    def fit(scored):
         seen.update(s.labelled.row["lang"] for s in scored)
-        return original(scored, settings)
+        return original(scored)
 
     monkeypatch.setattr(module, "fit", fit)
     judged = judge(model.reader.score(chats))

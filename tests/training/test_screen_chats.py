@@ -8,8 +8,8 @@ pytest.importorskip("torch", reason="training needs affectlib[train]")
 pytest.importorskip("datasets", reason="training needs affectlib[train]")
 
 from tests.conftest import assistant, user
-from training.data import prepare, sources
-from training.data.duplicates import EvaluationIndex
+from training.data import sources
+from training.data.prepare import EvaluationIndex
 from training.data.sources import load_manifest
 from training.screen import chats
 from training.screen.chats import CHECK, KINDS, PARTS, SETS, read_chats
@@ -25,17 +25,11 @@ def row(number, text=WORDS, **about):
 def sets(monkeypatch):
     """Sets that tests fill; the corpus and all others are empty."""
     rows = {}
-    read_rows = sources.read_rows
-    for module in (chats, prepare, sources):
-        monkeypatch.setattr(
-            module,
-            "read_rows",
-            lambda file: read_rows(file) if file == "sources.jsonl" else rows.get(file, []),
-        )
-    for module in (chats, prepare):
-        monkeypatch.setattr(module, "read_source", lambda name, data: iter(rows.get(name, [])))
-        monkeypatch.setattr(module, "read_corpus", lambda *split: rows.get("corpus", []))
-    monkeypatch.setattr(prepare, "read_small_talk", lambda data: [])
+    load_manifest()
+    monkeypatch.setattr(sources, "read_rows", lambda file: rows.get(file, []))
+    monkeypatch.setattr(sources, "read_source", lambda name, data: iter(rows.get(name, [])))
+    monkeypatch.setattr(sources, "read_corpus", lambda *split: rows.get("corpus", []))
+    monkeypatch.setattr(sources, "read_small_talk", lambda data: [])
     return rows
 
 
@@ -102,7 +96,7 @@ def test_what_is_much_alike_shares_a_part():
     long = "the same long beginning of a chat " * 10
     made = [
         chats.Chat.of(
-            prepare.from_silver({"id": f"{n}", "messages": [user(long + f"{n}")]}, "x"),
+            sources.from_silver({"id": f"{n}", "messages": [user(long + f"{n}")]}, "x"),
             "clinc150",
         )
         for n in range(20)
@@ -111,7 +105,7 @@ def test_what_is_much_alike_shares_a_part():
 
 
 def part_of(source, messages, **about):
-    labelled = prepare.from_gold({"messages": messages, "labels": calm(), **about}, source)
+    labelled = sources.from_gold({"messages": messages, "labels": calm(), **about}, source)
     return chats.Chat.of(labelled, source).part
 
 

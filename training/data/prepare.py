@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,25 +21,15 @@ from affectlib.finetuning.user_file import read_labelled_file
 from affectlib.model.encoding import EncodedWindow, WindowEncoder
 from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, OUTPUTS
 from training.config import Recipe, SourceSettings
+from training.data import sources
 from training.data.augment import Augmenter, wrap_in_task
-from training.data.duplicates import EvaluationIndex
-from training.data.sources import (
-    corpus_part,
-    from_gold,
-    from_silver,
-    from_twin,
-    in_languages,
-    is_held_out,
-    load_manifest,
-    read_corpus,
-    read_rows,
-    read_small_talk,
-    read_source,
-    require_training,
-)
 from training.model.encoder import build_encoder
 
 VOCABULARY_CHARACTERS = 2000
+SHINGLE_WORDS = 8
+MOST_SHARED = 0.3
+
+_WORDS = re.compile(r"\w+")
 Taken: TypeAlias = list[tuple[SourceSettings, LabelledConversation]]
 """The conversations of a recipe, each with the source that it was taken for."""
 
@@ -75,18 +66,60 @@ def training_conversations(recipe: Recipe, data: Path | None) -> list[LabelledCo
     return [labelled for source, labelled in taken if source.kind != "unlabelled"]
 
 
+class EvaluationIndex:
+    """Recognises conversations whose user's words occur in others, such as evaluation data.
+
+    A conversation is a near-duplicate if a message of its user of at least `SHINGLE_WORDS` words
+    is also one of theirs (letter case and punctuation aside), or if more than `MOST_SHARED` of the
+    user's runs of `SHINGLE_WORDS` words are.
+    """
+
+    def __init__(self, conversations: Iterable[Conversation]) -> None:
+        """Index the words of the users."""
+        self._messages: set[int] = set()
+        self._shingles: set[int] = set()
+        for conversation in conversations:
+            for words in _long_messages(conversation):
+                self._messages.add(hash(words))
+                self._shingles.update(_shingles(words))
+
+    def contains(self, conversation: Conversation) -> bool:
+        """Tell whether the conversation is a near-duplicate of an evaluation conversation."""
+        shared = total = 0
+        for words in _long_messages(conversation):
+            if hash(words) in self._messages:
+                return True
+            shingles = _shingles(words)
+            total += len(shingles)
+            shared += len(shingles & self._shingles)
+        return total > 0 and shared / total > MOST_SHARED
+
+
+def _long_messages(conversation: Conversation) -> Iterator[tuple[str, ...]]:
+    """Yield the words of the user's messages that have enough of them."""
+    for message in conversation.user_messages:
+        words = tuple(_WORDS.findall(message.content.lower()))
+        if len(words) >= SHINGLE_WORDS:
+            yield words
+
+
+def _shingles(words: tuple[str, ...]) -> set[int]:
+    last = len(words) - SHINGLE_WORDS
+    return {hash(words[start : start + SHINGLE_WORDS]) for start in range(last + 1)}
+
+
 def evaluation_rows(real_dev: bool, data: Path | None) -> Iterator[dict[str, Any]]:
     """Yield every conversation that may not be trained on.
 
     The corpus's dev and test splits always; the small talk and the public dev and evaluation sets
     if the recipe is calibrated on real transcripts (`real_dev`).
     """
-    yield from (row for row in read_corpus() if row["split"] != "train")
+    yield from (row for row in sources.read_corpus() if row["split"] != "train")
     if real_dev:
-        yield from read_small_talk(data)
-        for source in load_manifest().values():
+        yield from sources.read_small_talk(data)
+        for source in sources.load_manifest().values():
             if source.use != "train":
-                yield from read_source(source.name, data)
+                yield from sources.read_source(source.name, data)
 
 
 def evaluation_data(real_dev: bool, data: Path | None) -> tuple[EvaluationIndex, set[str]]:
@@ -97,7 +130,7 @@ def evaluation_data(real_dev: bool, data: Path | None) -> tuple[EvaluationIndex,
         for row in evaluation_rows(real_dev, data):
             if row.get("writer"):
                 writers.add(str(row["writer"]))
-            yield from_silver(row, "evaluation").conversation
+            yield sources.from_silver(row, "evaluation").conversation
 
     return EvaluationIndex(conversations()), writers
 
@@ -154,25 +187,25 @@ def _conversations_of(source: SourceSettings, data: Path | None) -> list[Labelle
         if source.path is None:
             raise ValueError('source "file" needs a path: set sources.N.path=FILE')
         return [*read_labelled_file(source.path)]
-    require_training(source.name)
-    rows = (*read_rows("annotations.jsonl"), *read_rows("small_talk_labels.jsonl"))
+    sources.require_training(source.name)
+    rows = (*sources.read_rows("annotations.jsonl"), *sources.read_rows("small_talk_labels.jsonl"))
     annotated = {row["id"] for row in rows if row["source"] == source.name}
     return [
-        from_silver(row, source.name)
-        for row in read_source(source.name, data)
-        if in_languages(row)
+        sources.from_silver(row, source.name)
+        for row in sources.read_source(source.name, data)
+        if sources.in_languages(row)
         and row["id"] not in annotated
-        and not is_held_out(source.name, row["id"])
+        and not sources.is_held_out(source.name, row["id"])
     ]
 
 
 def _read_parts(parts: Sequence[str] | None) -> Iterator[LabelledConversation]:
-    rows = read_corpus("train")
-    if unknown := {*(parts or ())} - {corpus_part(row["id"]) for row in rows}:
+    rows = sources.read_corpus("train")
+    if unknown := {*(parts or ())} - {sources.corpus_part(row["id"]) for row in rows}:
         raise ValueError(f"the corpus has no training part {', '.join(sorted(unknown))}")
     for row in rows:
-        if parts is None or corpus_part(row["id"]) in parts:
-            yield from_gold(row, "corpus")
+        if parts is None or sources.corpus_part(row["id"]) in parts:
+            yield sources.from_gold(row, "corpus")
 
 
 def _read_annotated(
@@ -180,7 +213,7 @@ def _read_annotated(
 ) -> Iterator[LabelledConversation]:
     labels: dict[str, dict[str, Any]] = defaultdict(dict)
     known = set()
-    for row in read_rows("annotations.jsonl"):
+    for row in sources.read_rows("annotations.jsonl"):
         part = row.get("part", row["source"])
         known.add(part)
         if parts is None or part in parts:
@@ -188,17 +221,17 @@ def _read_annotated(
     if unknown := {*(parts or ())} - known:
         raise ValueError(f"no row of {', '.join(sorted(unknown))} is annotated")
     for name, row in _rows_of(labels, data):
-        yield from_gold({**row, "labels": labels[name][row["id"]]}, f"{name}_annotated")
+        yield sources.from_gold({**row, "labels": labels[name][row["id"]]}, f"{name}_annotated")
 
 
 def twin_conversations(data: Path | None) -> Iterator[LabelledConversation]:
     """Yield real chats with turns that were written anew."""
     twins: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
-    for twin in read_rows("twins.jsonl"):
+    for twin in sources.read_rows("twins.jsonl"):
         twins[twin["source"]][twin["of"]].append(twin)
     for name, row in _rows_of(twins, data):
         for twin in twins[name][row["id"]]:
-            yield from_twin(row, twin)
+            yield sources.from_twin(row, twin)
 
 
 def _rows_of(
@@ -206,9 +239,9 @@ def _rows_of(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the wanted rows of public sets, but those that are kept for measuring."""
     for name, ids in wanted.items():
-        require_training(name)
-        for row in read_source(name, data):
-            if row["id"] in ids and not is_held_out(name, row["id"]):
+        sources.require_training(name)
+        for row in sources.read_source(name, data):
+            if row["id"] in ids and not sources.is_held_out(name, row["id"]):
                 yield name, row
 
 

@@ -54,8 +54,6 @@ class Table:
 
     def markdown(self) -> str:
         """Return it as Markdown, without the title."""
-        if not self.rows:
-            return "Not measured."
         lines = [self.head, ["---"] * len(self.head), *self.rows]
         return "\n".join("|" + "|".join(str(cell) for cell in line) + "|" for line in lines)
 

@@ -17,17 +17,7 @@ from affectlib.model.recalibration import FEWEST, Rows, fit_line
 from affectlib.taxonomy import CUES, EMOTIONAL, THEMES
 from training.data.sources import LANGUAGES
 from training.evaluation import metrics
-from training.evaluation.judged import (
-    GROUPS,
-    STUDY_SOURCES,
-    Floats,
-    Judged,
-    Reader,
-    calibrations,
-    clusters,
-    labels,
-    probabilities,
-)
+from training.evaluation.judged import GROUPS, STUDY_SOURCES, Floats, Judged, Reader
 from training.evaluation.metrics import estimate, proportion, summary
 
 MAIN_GROUPS = ("shared logs", "studies", "corpus dev")
@@ -40,6 +30,27 @@ DRAWS = 200
 BATCH_TOKENS = 4096
 
 
+def labels(judged: Sequence[Judged]) -> NDArray[np.int64]:
+    """Return 1 for each conversation that is emotional by annotation, else 0."""
+    return np.array([j.emotional for j in judged], np.int64)
+
+
+def probabilities(judged: Sequence[Judged]) -> Floats:
+    """Return P(emotional) of each conversation."""
+    return np.array([j.probability for j in judged], np.float64)
+
+
+def clusters(judged: Sequence[Judged]) -> NDArray[np.str_]:
+    """Return who wrote each conversation; see `Judged.cluster`."""
+    return np.array([j.cluster for j in judged])
+
+
+def calibrations(judged: Sequence[Judged]) -> NDArray[np.int64]:
+    """Return a number for each conversation that is the same for those of one calibration."""
+    numbers: dict[int, int] = {}
+    return np.array([numbers.setdefault(id(j.calibration), len(numbers)) for j in judged], np.int64)
+
+
 def of_group(judged: Iterable[Judged], name: str) -> list[Judged]:
     """Return the conversations of one of the `GROUPS`."""
     return [j for j in judged if GROUPS[name](j)]
@@ -48,11 +59,10 @@ def of_group(judged: Iterable[Judged], name: str) -> list[Judged]:
 def choice(judged: Sequence[Judged], *others: Sequence[Judged]) -> dict[str, Any]:
     """Return the figure by which recipes are chosen, and what it is the mean of.
 
-    It is the mean of those in `_CHOICE`, less the sets that are not there. Conversations are
-    resampled, and the studies' by their writers; a difference within the interval is no reason to
-    prefer a recipe. Which conversations are in one fold moves these by chance, average precision
-    most, as it ranks by several calibrations together. So each is the mean over several splits into
-    folds: the others are the same conversations in the same order.
+    A difference within the interval is no reason to prefer a recipe. Which conversations are in one
+    fold moves these by chance, average precision most, as it ranks by several calibrations
+    together. So each is the mean over several splits into folds: the others are the same
+    conversations in the same order.
     """
     draws = []
     result: dict[str, Any] = {}

@@ -19,7 +19,7 @@ from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
 from affectlib.taxonomy import EMOTIONAL
 from training.config import read_beside
-from training.data.duplicates import EvaluationIndex
+from training.data.prepare import EvaluationIndex
 from training.data.sources import HELD_OUT_TENTH, from_silver, is_held_out, read_rows, read_source
 from training.evaluation.figures import MAIN_GROUPS
 from training.evaluation.judged import GROUPS, STUDIES, Judged, Reader, judge_again
@@ -186,11 +186,9 @@ def charged_lines() -> list[Row]:
 
 
 def wrappings(screened: AffectClassifier, unscreened: AffectClassifier) -> dict[str, Any]:
-    """Measure how many charged lines are lost in each wrapping, with a screen and without.
+    """Measure how many charged lines are lost in each wrapping, by the screen and by the encoder.
 
-    Returns:
-        By wrapping: the share of the lines that the encoder finds by themselves which are lost
-        because of the ``screen``, and because of the ``encoder``.
+    These are lines that the encoder finds by themselves.
     """
     lines = charged_lines()
     plain = flags_of(unscreened, [row["text"] for row in lines])
@@ -280,13 +278,9 @@ def long_chats(judged: Sequence[Judged], reader: Reader) -> dict[str, Any]:
 
     The first charged turn of each charged conversation of the corpus becomes the last but one of 4
     and of 20 turns; the others are drawn from uncharged conversations in the same language and fold
-    (`FILLINGS`), of which there must be 20 turns. The turns next to it are the same in both
-    lengths. Intervals do not allow for how few people the other turns are of.
-
-    Returns:
-        By filling and length: the share of chats flagged with another uncharged turn in the
-        charged one's place (``uncharged``), and the share found with it, as a ``conversation`` and
-        as a ``message``. Fillings without turns enough are left out.
+    (`FILLINGS`), of which there must be 20 turns. The share of chats flagged with another turn in
+    the charged one's place is ``uncharged``. Intervals do not allow for how few people the other
+    turns are of.
     """
     ours = (j for j in judged if j.source == "corpus" and j.emotional)
     charged = [j for j in ours if j.charged_turns().any()]
@@ -331,13 +325,8 @@ def consistency(judged: Sequence[Judged], reader: Reader) -> dict[str, Any]:
     """Measure whether a conversation and its parts are judged alike, at ``balanced``.
 
     One exchange of the corpus is added at the end of each conversation, in the same language and
-    fold: a calm one, of a task, or a charged one.
-
-    Returns:
-        By set of conversations: how many are flagged where no message of the user is, or
-        the other way round (``disagree``); how many that were not flagged are with a calm exchange
-        (``raised``), and how many that were flagged are not (``lowered``); and how many that were
-        not flagged are with a charged exchange (``found``).
+    fold: a calm one, of a task, or a charged one. ``disagree`` are those that are flagged where no
+    message of the user is, or the other way round.
     """
     generator = np.random.default_rng(0)
     calm = _pools(filter(FILLINGS["tasks of the corpus"], judged))

@@ -22,7 +22,6 @@ from affectlib.model.reference import Reference, reference_of
 from affectlib.model.scoring import Scores, WindowCache, score
 from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import CHARGES, OUTPUTS, THEMES
-from training.config import CalibrateSettings
 from training.data.sources import from_gold, in_languages, read_corpus, read_dev_labels, read_source
 from training.model.calibrate import FEWEST_POSITIVES, Calibration, Kind, ScoredConversation, fit
 
@@ -203,7 +202,7 @@ def judge(scored: Sequence[ScoredConversation], seed: int = 0) -> list[Judged]:
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     judged: dict[int, Judged] = {}
     for others, own in folds.split(strata, strata, groups):
-        calibration = fit(with_a_say([scored[place] for place in others]), CalibrateSettings())
+        calibration = fit(with_a_say([scored[place] for place in others]))
         judged |= {place: judge_by(scored[place], calibration) for place in own}
     return [judged[place] for place in range(len(scored))]
 
@@ -325,24 +324,3 @@ def reference_for(scored: Sequence[ScoredConversation], calibration: Calibration
     names = (str(s.labelled.row.get("source", s.labelled.source)) for s in real)
     chats = (s.labelled.conversation for s in real)
     return reference_of(zip(names, chats, map(calibration.probability, real), strict=True))
-
-
-def labels(judged: Sequence[Judged]) -> NDArray[np.int64]:
-    """Return 1 for each conversation that is emotional by annotation, else 0."""
-    return np.array([j.emotional for j in judged], np.int64)
-
-
-def probabilities(judged: Sequence[Judged]) -> Floats:
-    """Return P(emotional) of each conversation."""
-    return np.array([j.probability for j in judged], np.float64)
-
-
-def clusters(judged: Sequence[Judged]) -> NDArray[np.str_]:
-    """Return who wrote each conversation; see `Judged.cluster`."""
-    return np.array([j.cluster for j in judged])
-
-
-def calibrations(judged: Sequence[Judged]) -> NDArray[np.int64]:
-    """Return a number for each conversation that is the same for those of one calibration."""
-    numbers: dict[int, int] = {}
-    return np.array([numbers.setdefault(id(j.calibration), len(numbers)) for j in judged], np.int64)

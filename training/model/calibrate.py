@@ -16,7 +16,7 @@
    several. Shared logs and personal chats of studies weigh the same in that share.
 
 The kinds of dev conversations (shared logs, personal chats of studies, corpus) weigh the same, and
-so that the share of emotional examples is the recipe's `prevalence`.
+so that the share of emotional examples is `PREVALENCE`.
 
 Figures on the same dev conversations come from cross-fitting: every conversation is judged by a
 calibration that was fitted on the other folds.
@@ -24,7 +24,7 @@ calibration that was fitted on the other folds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -36,7 +36,6 @@ from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.calibration import OperatingPoint, WindowCombination, expected_charge, sigmoid
 from affectlib.model.scoring import Scores
 from affectlib.taxonomy import CHARGES, CUES, EMOTIONAL, OUTPUTS, THEMES
-from training.config import CalibrateSettings
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +43,10 @@ RIDGE = 1e-3
 """Penalty of the coefficients of single outputs."""
 TOWARDS_HIGHEST = 0.01
 """Penalty of the conversation function's distance from the highest logit."""
+PREVALENCE = 0.1
+"""Share of emotional conversations that the probabilities assume."""
+SPECIFICITY = {"balanced": 0.92, "high_precision": 0.97, "high_recall": 0.85}
+"""Least specificity by operating point."""
 FEWEST_POSITIVES = 5
 LEAST_SLOPE = 0.05
 """An output's calibrated logit rises at least so much with its own logit."""
@@ -136,15 +139,19 @@ class Calibration:
         return expected_charge(*(self.probability(scored, name) for name in CHARGES))
 
 
-def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Calibration:
+def fit(
+    scored: Sequence[ScoredConversation],
+    prevalence: float = PREVALENCE,
+    specificity: Mapping[str, float] = SPECIFICITY,
+) -> Calibration:
     """Fit everything on dev conversations."""
-    fitted = Calibration(*_fit_outputs(scored, settings.prevalence))
-    fitted = replace(fitted, combination=_fit_combination(fitted, scored, settings.prevalence))
-    fitted = replace(fitted, lines=_fit_lines(fitted, scored, settings.prevalence))
+    fitted = Calibration(*_fit_outputs(scored, prevalence))
+    fitted = replace(fitted, combination=_fit_combination(fitted, scored, prevalence))
+    fitted = replace(fitted, lines=_fit_lines(fitted, scored, prevalence))
     themed = [s for s in scored if s.labelled.emotional and s.labelled.themes]
     return replace(
         fitted,
-        operating_points=_choose_operating_points(fitted, scored, settings),
+        operating_points=_choose_operating_points(fitted, scored, specificity),
         cue_thresholds={name: _best_threshold(fitted, scored, name) for name in CUES},
         theme_thresholds={name: _best_threshold(fitted, themed, name) for name in THEMES},
     )
@@ -161,11 +168,10 @@ def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tup
         y = truth[known, output]
         if y.sum() < FEWEST_POSITIVES:
             continue
+        read, examples = [output], np.full(len(y), 1 / len(y))
         if name in CHARGES:
             read = [OUTPUTS.index(charge) for charge in CHARGES]
             examples = example_weights(truth[known, _EMOTIONAL], kinds[known], prevalence)
-        else:
-            read, examples = [output], np.full(len(y), 1 / len(y))
         bounds = [(LEAST_SLOPE if place == output else 0.0, None) for place in read]
         found = _fit_logistic(z[known][:, read], y, examples, bounds)
         intercepts[output], weights[output, read] = found[0], found[1:]
@@ -209,11 +215,9 @@ def _fit_lines(
         y = truth[known, output]
         if min(y.sum(), (1 - y).sum()) < FEWEST_POSITIVES:
             continue
-        examples = (
-            example_weights(y, of_kind[known], prevalence)
-            if name in CHARGES
-            else np.full(len(y), 1 / len(y))
-        )
+        examples = np.full(len(y), 1 / len(y))
+        if name in CHARGES:
+            examples = example_weights(y, of_kind[known], prevalence)
         lines[output] = _fit_logistic(z[known][:, [output]], y, examples, [(LEAST_SLOPE, None)])
     return lines
 
@@ -266,7 +270,7 @@ def _fit_logistic(
 
 
 def _choose_operating_points(
-    fitted: Calibration, scored: Sequence[ScoredConversation], settings: CalibrateSettings
+    fitted: Calibration, scored: Sequence[ScoredConversation], specificity: Mapping[str, float]
 ) -> dict[str, OperatingPoint]:
     real = [s for s in scored if s.kind != "corpus"] or list(scored)
     charged = np.array([s.labelled.emotional for s in real], bool)
@@ -279,7 +283,7 @@ def _choose_operating_points(
     kinds_of_messages = np.repeat([s.kind for s in others], [len(found) for found in turns])
     found_weights, other_weights = _even(kinds[charged]), _even(kinds[~charged])
     points = {}
-    for name, wanted in settings.specificity.items():
+    for name, wanted in specificity.items():
         threshold = _threshold(whole[~charged], other_weights, wanted)
         found = float(found_weights @ (whole[charged] >= threshold))
         points[name] = OperatingPoint(

