@@ -174,7 +174,9 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "short_chats": lambda s: hard_cases.short_chats(s.classifier()),
     "systems": _systems,
     "engines": lambda s: figures.compare_precision(s.artifact, s.judged, s.reader),
-    "sizes": lambda s: figures.sizes(s.artifact),
+    "sizes": lambda s: {
+        "total": sum(p.stat().st_size for p in s.artifact.folder.iterdir() if p.is_file())
+    },
     "screen": lambda s: dict(s.artifact.description.get("screen", {})),
     "screen_trade_off": lambda s: s.artifact.description.get("screen", {}).get("trade_off", []),
     "agreement": _agreement,

@@ -38,7 +38,6 @@ from training.evaluation.hard_cases import (
     robustness,
     shares_flagged,
     short_chats,
-    spread,
     wrappings,
 )
 from training.evaluation.judged import STUDIES
@@ -194,12 +193,6 @@ def test_services_that_repeat_what_is_trained_on_do_not_count(
     monkeypatch.setattr(hard_cases, "is_held_out", lambda name, id: int(id) >= 10)
     found = shares_flagged(tiny_classifier, SERVICES, Path())
     assert {name: found[name]["n"] for name in ("casino", "sgd")} == {"casino": 20, "sgd": 5}
-
-
-def test_sample_of_a_set_goes_from_its_first_to_its_last_row() -> None:
-    assert spread(range(10), 4) == [0, 3, 6, 9]
-    assert spread(range(3), 5) == [0, 1, 2]
-    assert spread([], 5) == []
 
 
 @pytest.mark.parametrize(("fall", "found"), [(0.0, 1.0), (-3.0, 0.0)])

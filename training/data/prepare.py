@@ -35,17 +35,19 @@ Taken: TypeAlias = list[tuple[SourceSettings, LabelledConversation]]
 
 
 def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
-    """Write the training and dev windows, the encoder to start from, and the mixture report.
+    """Write the training windows, the encoder to start from, and the report of the mixture.
 
-    Returns:
-        The report: for each source its conversations, windows, emotional windows, total weight,
-        and what was left out: near-duplicates of evaluation data, and chats of people in it.
+    The report counts what is taken of each source, and what is left out.
     """
     folder = recipe.folder / "prepare"
     torch.manual_seed(recipe.seed)  # what the encoder gets anew, such as its head, is random
     taken, report = take(recipe, data)
-    english, foreign = ([*_texts(taken, foreign=which)] for which in (False, True))
-    build_encoder(recipe.encoder, english, foreign, data, folder / "encoder")
+    texts: dict[bool, list[str]] = {True: [], False: []}
+    for _, labelled in taken:
+        said = (message.content for message in labelled.conversation.messages)
+        english = labelled.row.get("lang", "en") == "en"
+        texts[english] += [text[:VOCABULARY_CHARACTERS] for text in said]
+    build_encoder(recipe.encoder, texts[True], texts[False], data, folder / "encoder")
     encoder = WindowEncoder(folder / "encoder" / "tokenizer.json", recipe.windows)
     rows = [*window_rows(recipe, taken, encoder)]
     for row in rows:
@@ -69,9 +71,8 @@ def training_conversations(recipe: Recipe, data: Path | None) -> list[LabelledCo
 class EvaluationIndex:
     """Recognises conversations whose user's words occur in others, such as evaluation data.
 
-    A conversation is a near-duplicate if a message of its user of at least `SHINGLE_WORDS` words
-    is also one of theirs (letter case and punctuation aside), or if more than `MOST_SHARED` of the
-    user's runs of `SHINGLE_WORDS` words are.
+    They are if a message of at least `SHINGLE_WORDS` words is also one of theirs (letter case and
+    punctuation aside), or if more than `MOST_SHARED` of the runs of so many words are.
     """
 
     def __init__(self, conversations: Iterable[Conversation]) -> None:
@@ -243,14 +244,6 @@ def _rows_of(
         for row in sources.read_source(name, data):
             if row["id"] in ids and not sources.is_held_out(name, row["id"]):
                 yield name, row
-
-
-def _texts(taken: Taken, *, foreign: bool) -> Iterator[str]:
-    """Yield the messages that are in English, or those that are in another language."""
-    for _, labelled in taken:
-        if (labelled.row.get("lang", "en") != "en") == foreign:
-            for message in labelled.conversation.messages:
-                yield message.content[:VOCABULARY_CHARACTERS]
 
 
 def window_rows(recipe: Recipe, taken: Taken, encoder: WindowEncoder) -> Iterator[dict[str, Any]]:

@@ -3,8 +3,7 @@
     python -m training.evaluation.card RESULTS.json [--model NAME_OR_FOLDER] [-o FOLDER]
         [--readme README.md]
 
-writes the card and its diagram into a folder (that of the artifact if none is given), and the short
-table of results between the marks of another file.
+The folder is that of the artifact if none is given; --readme is where the short table goes.
 """
 
 from __future__ import annotations
@@ -40,8 +39,6 @@ MARKS = ("<!-- results -->", "<!-- end of results -->")
 
 RESULTS = "results.json"
 """What the step before writes into the folder of a run."""
-TEXT = Path(__file__).with_suffix(".md")
-"""The template of the card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +254,7 @@ def render(results: Mapping[str, Any], artifact: Artifact) -> str:
     """Return the card's text; what was not measured is said to be so."""
     own_data = results.get("own_data", {})
     template = jinja2.Template(
-        TEXT.read_text(encoding="utf-8"),
+        Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
         undefined=_NotMeasured,
         trim_blocks=True,
         keep_trailing_newline=True,

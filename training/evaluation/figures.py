@@ -379,11 +379,6 @@ def agreement(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def sizes(artifact: Artifact) -> dict[str, Any]:
-    """Return the bytes of an artifact's files."""
-    return {"total": sum(p.stat().st_size for p in artifact.folder.iterdir() if p.is_file())}
-
-
 def compare_precision(
     artifact: Artifact, judged: Sequence[Judged], reader: Reader
 ) -> dict[str, Any]:

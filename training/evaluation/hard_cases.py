@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,6 @@ Rewriting = Callable[[str, random.Random], str]
 Turn = tuple[Message, ...]
 Pool = tuple[str, int]
 """A language, and which calibration judges."""
-T = TypeVar("T")
 
 _TYPOS = 0.06
 _LOOKALIKES = str.maketrans("aeopcxyijsABEKMHOPCTX", "аеорсхуіјѕАВЕКМНОРСТХ")
@@ -125,10 +124,7 @@ def altered(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 
 def robustness(classifier: AffectClassifier) -> dict[str, Any]:
-    """Return ``accuracy`` on messages, and how often their label changes when written otherwise.
-
-    That is ``flips``, by alteration, and ``worst``, the highest of them.
-    """
+    """Return ``accuracy`` on messages, and how often their label flips when written otherwise."""
     rows = [*read_rows(ROBUSTNESS)]
     flags = {name: flags_of(classifier, texts) for name, texts in altered(rows).items()}
     original = flags.pop("original")
@@ -228,12 +224,13 @@ def shares_flagged(
 ) -> dict[str, Any]:
     """Return the share of conversations labelled emotional, of each set and of all.
 
-    Of each set at most `SAMPLE` are taken, at even distances; of sets that may be trained on, those
-    that are kept from training (`training.data.sources.is_held_out`) and are no near-duplicates of
-    others.
+    Of the unseen ones of each set at most `SAMPLE` are taken, at even distances.
     """
-    chats = {name: spread([*_unseen(name, data)], SAMPLE) for name in sets}
-    flags = {name: flags_of(classifier, own) for name, own in chats.items()}
+    flags = {}
+    for name in sets:
+        chats = [*_unseen(name, data)]
+        places = np.linspace(0, len(chats) - 1, min(SAMPLE, len(chats))).astype(int)
+        flags[name] = flags_of(classifier, [chats[place] for place in places])
     flags = {"all": np.concatenate([*flags.values()]), **flags}
     return {name: proportion(own) for name, own in flags.items()}
 
@@ -252,17 +249,6 @@ def _unseen(name: str, data: Path | None) -> Iterator[Conversation]:
             yield chat
 
 
-def spread(rows: Sequence[T], most: int) -> list[T]:
-    """Return at most so many of the rows, at even distances from the first to the last.
-
-    Example:
-        >>> spread("abcdefg", 4)
-        ['a', 'c', 'e', 'g']
-    """
-    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)
-    return [rows[place] for place in places]
-
-
 FILLINGS: dict[str, Callable[[Judged], bool]] = {
     "shared logs": lambda j: j.at_random and not j.emotional,
     "studies": lambda j: j.source == STUDIES and not j.emotional,
@@ -278,9 +264,8 @@ def long_chats(judged: Sequence[Judged], reader: Reader) -> dict[str, Any]:
 
     The first charged turn of each charged conversation of the corpus becomes the last but one of 4
     and of 20 turns; the others are drawn from uncharged conversations in the same language and fold
-    (`FILLINGS`), of which there must be 20 turns. The share of chats flagged with another turn in
-    the charged one's place is ``uncharged``. Intervals do not allow for how few people the other
-    turns are of.
+    (`FILLINGS`). The share of chats flagged with another turn in the charged one's place is
+    ``uncharged``. Intervals do not allow for how few people the other turns are of.
     """
     ours = (j for j in judged if j.source == "corpus" and j.emotional)
     charged = [j for j in ours if j.charged_turns().any()]

@@ -258,13 +258,12 @@ def judge_again(
     ]
 
 
-def measured(judged: Iterable[Judged], points: Iterable[str]) -> dict[str, dict[str, Any]]:
+def measured(judged: Sequence[Judged], points: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Count what is right and wrong on chats of real people, for ``affect.json``.
 
     That is nothing if one of both labels is missing. False alarms in the shared logs are counted on
     those that were drawn at random: the others were chosen for being like emotional ones.
     """
-    judged = list(judged)
     sets = {
         "logs": [j for j in judged if j.source in LOGS],
         "random": [j for j in judged if j.at_random],

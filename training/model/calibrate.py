@@ -3,8 +3,7 @@
 1. Each output is calibrated with a slope and an intercept (Platt scaling) by what is known of whole
    conversations; export folds these into the weights of the head. Those of the three charges count
    the same examples, by the same weights, for their sum is the expected charge. Each of them is
-   fitted to the logits of all three, with weights that are not negative: what the model says of a
-   charge of at least 1, and of 3, also tells how likely it is that the charge is at least 2.
+   fitted to the logits of all three, with weights that are not negative.
 2. A conversation of several windows has their highest logits, lowered by their number as far as the
    long dev conversations say (`affectlib.model.calibration.WindowCombination`).
 3. The logits of messages, which come from the same head, go through a line of their own, fitted on
@@ -17,9 +16,6 @@
 
 The kinds of dev conversations (shared logs, personal chats of studies, corpus) weigh the same, and
 so that the share of emotional examples is `PREVALENCE`.
-
-Figures on the same dev conversations come from cross-fitting: every conversation is judged by a
-calibration that was fitted on the other folds.
 """
 
 from __future__ import annotations
@@ -92,9 +88,6 @@ class Calibration:
         intercepts: Intercept of each output, shape ``[outputs]``.
         combination: How several windows make one logit.
         lines: Intercept and slope of each output of messages, shape ``[outputs, 2]``.
-        operating_points: Thresholds by name.
-        cue_thresholds: Probability from which a conversation shows a cue, by name.
-        theme_thresholds: Probability from which a charged conversation has a theme, by name.
     """
 
     weights: Floats

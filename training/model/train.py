@@ -79,7 +79,10 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
             answers = _answers(part, score(part, encoder, engine))
             np.savez(folder / "saving.npz", allow_pickle=False, **answers)
             (folder / "saving.npz").rename(path)
-    _join(sorted(folder.glob("answers-*.npz")), folder / "answers.npz")
+    parts = [np.load(path) for path in sorted(folder.glob("answers-*.npz"))]
+    keys, first = np.unique(np.concatenate([part["keys"] for part in parts]), return_index=True)
+    probabilities = np.concatenate([part["probabilities"] for part in parts])[first]
+    np.savez_compressed(folder / "answers.npz", keys=keys, probabilities=probabilities)
     return {"learnt": len(windows), "judged": len(chats)}
 
 
@@ -121,13 +124,6 @@ def _answers(chats: Sequence[Any], scores: Sequence[Scores]) -> dict[str, NDArra
         rows += [*found.messages.values()]
     taught = np.array(rows)[:, [OUTPUTS.index(name) for name in TAUGHT]]
     return {"keys": np.array(keys), "probabilities": sigmoid(taught).astype(np.float16)}
-
-
-def _join(paths: Sequence[Path], target: Path) -> None:
-    parts = [np.load(path) for path in paths]
-    keys, first = np.unique(np.concatenate([part["keys"] for part in parts]), return_index=True)
-    probabilities = np.concatenate([part["probabilities"] for part in parts])[first]
-    np.savez_compressed(target, keys=keys, probabilities=probabilities)
 
 
 def with_answers(rows: Dataset, path: Path) -> Dataset:

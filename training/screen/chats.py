@@ -1,7 +1,4 @@
-"""What a screen is taught and judged by: conversations, and what the encoder says of them.
-
-Their windows are scored in chunks, which are kept on disk.
-"""
+"""What a screen is taught and judged by: conversations, and what the encoder says of them."""
 
 from __future__ import annotations
 

@@ -45,12 +45,10 @@ HEADER_BYTES = 50_000
 """What the file holds beside the tensors, at most: their names, limits and bounds."""
 DECIDING = tuple(range(CHECK))
 CONFIDENCE = 0.95
-OTHER_LABEL = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
-"""Share of conversations that may have another label, at each operating point."""
+OTHER_LABEL = OTHER_CUES = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
+"""Share of conversations that may have another label, at each operating point, or other cues."""
 LOWER = 2
 """How many times as many may have another label at points that are lower by `ROOM`."""
-OTHER_CUES = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
-"""Share of conversations of which another set of cues may be shown."""
 MESSAGES_LOST = 0.01
 """Share of the conversations with a message labelled emotional that may lose all, at each point."""
 CHARGED_LOST = 0.003
@@ -245,9 +243,8 @@ class Judge:
     ) -> dict[str, dict[str, Any]]:
         """Count by kind what is lost, in some parts, if the screen speaks for settled windows.
 
-        A conversation is settled if all of its windows are. Losses (see `_loss`) of labels are
-        those at the operating point where most are; ``messages_lost`` are conversations of which no
-        message is labelled emotional any longer.
+        A conversation is settled if all of its windows are. Labels are counted at the operating
+        point where most are lost; ``messages_lost`` are conversations that lose all emotional ones.
         """
         sure = np.logical_and.reduceat(settled, self.starts)
         windows = np.repeat(sure, np.diff([*self.starts, len(self.windows)]))[:, None]
