@@ -29,8 +29,8 @@ class EncoderSettings(_Section):
     Attributes:
         path: A folder (relative to the data folder), a hub id, the name of a bundled artifact, or
             "tiny": a small random encoder built on the spot.
-        words_from: A multilingual encoder, as `path`, by which an English one gets the words of
-            the training texts in other languages (see `training.model.encoder`).
+        words_from: A multilingual encoder, as `path`, by which an English one gets words of other
+            languages (see `training.model.encoder`).
     """
 
     path: str
@@ -51,8 +51,7 @@ class SourceSettings(_Section):
         conversations: Conversations at most, drawn at random; None for all.
         uncharged: Share of its conversations without charge that are taken.
         weight: Weight of its windows in the loss.
-        copies: How often each conversation appears; all copies but the first stand beside calm talk
-            of other conversations.
+        copies: How often each appears; all copies but the first stand beside calm talk of others.
         last: Whether it is also learnt at the end (see `FinishSettings`).
         assistant_cues: Whether what the assistant says was annotated.
         wrapped: Share of its charged conversations that become a task on pasted text ("Translate
@@ -117,27 +116,8 @@ class FinishSettings(_Section):
     learning_rate: float = 5e-5
 
 
-class CalibrateSettings(_Section):
-    """How thresholds are chosen; no setting of a recipe.
-
-    Attributes:
-        prevalence: Share of emotional conversations that the probabilities assume.
-        specificity: Least specificity by operating point: of the dev conversations of real people,
-            with shared logs and personal chats weighing the same, and of the messages of those
-            without charge.
-    """
-
-    prevalence: float = 0.1
-    specificity: dict[str, float] = {"balanced": 0.92, "high_precision": 0.97, "high_recall": 0.85}
-
-
 class Recipe(_Section):
-    """Everything that decides a run.
-
-    Attributes:
-        screen: Whether the artifact gets a screen (see `training.screen`), for which all public
-            sets must be there.
-    """
+    """Everything that decides a run; for a `screen`, all public sets must be there."""
 
     name: str
     version: str
@@ -171,7 +151,7 @@ class Recipe(_Section):
 _IRRELEVANT: dict[str, Any] = {
     "prepare": {"version", "train", "teacher", "screen", "finish"},
     "teach": {
-        **dict.fromkeys(("version", "screen"), True),
+        **{"version": True, "screen": True},
         "train": {"learning_rate", "epochs", "max_steps", "save_steps"},
     },
     "train": {"version", "screen"},
@@ -185,11 +165,7 @@ def read_beside(module: str) -> Any:
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe from a YAML file; overrides are as ``train.epochs=2``, with YAML values.
-
-    Raises:
-        RecipeError: The file cannot be read, or a key is unknown or has a wrong value.
-    """
+    """Read a recipe from a YAML file; overrides are as ``train.epochs=2``, with YAML values."""
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
@@ -223,17 +199,13 @@ def _override(values: dict[str, Any], override: str) -> None:
         raise RecipeError(f"--set {override}: expected KEY=VALUE, such as train.epochs=2")
     *parents, last = key.strip().split(".")
     place: Any = values
-    for parent in parents:
-        if isinstance(place, list) and parent.isdigit() and int(parent) < len(place):
-            place = place[int(parent)]
-        elif isinstance(place, dict):
-            place = place.setdefault(parent, {})
-        else:
-            raise RecipeError(f"--set {override}: {parent!r} is not in the recipe")
-    if not isinstance(place, dict):
-        raise RecipeError(f"--set {override}: {key!r} is not in the recipe")
     try:
+        for parent in parents:
+            inside = isinstance(place, list)
+            place = place[int(parent)] if inside else place.setdefault(parent, {})
         place[last] = yaml.safe_load(text)
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise RecipeError(f"--set {override}: {key!r} is not in the recipe") from error
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {override}: the value cannot be read as YAML") from error
 

@@ -3,16 +3,11 @@
     python -m training.evaluate --data DIR [--config configs/NAME.yaml] [--model NAME_OR_FOLDER]
         [--only choice --only studies] [--against FOLDER] [--json FILE]
 
-The dev conversations in English and French choose the thresholds and the calibration of the
-artifact. Figures on them therefore come from cross-fitting (`training.evaluation.judged.judge`):
-no conversation is judged by a calibration or a threshold that it, or another chat of the same
-person, took part in. No weight was trained on any of them. They also chose between recipes, so
-figures may be a little kind. The corpus's test split took no part in anything, but that its
-languages other than English and French had a say in how unknown words are read; the artifact
-judges it as it is.
-
-The first table is the figure by which recipes are chosen: `--only choice` measures nothing else.
-A recipe with `real_dev: false` needs no --data and is measured on the corpus only.
+Figures on dev conversations, which choose thresholds and calibration, come from cross-fitting
+(`training.evaluation.judged.judge`); `training/evaluation/card.md` says what they are worth. The
+corpus's test split is judged by the artifact as it is. The first table is the figure by which
+recipes are chosen: `--only choice` measures nothing else. A recipe with `real_dev: false` needs no
+--data and is measured on the corpus only.
 """
 
 from __future__ import annotations
@@ -36,26 +31,14 @@ from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.finetuning.user_file import read_labelled_file
 from affectlib.model.artifacts import DEFAULT_MODEL, MANIFEST, Artifact, load_artifact
 from affectlib.taxonomy import THEMES
-from training.config import CalibrateSettings, Recipe, RecipeError, load_recipe
+from training.config import Recipe, load_recipe
 from training.data.prepare import training_conversations
 from training.data.sources import LANGUAGES, from_gold, read_corpus, read_rows, read_small_talk
 from training.evaluation import baselines, figures, hard_cases
-from training.evaluation.card import tables
-from training.evaluation.judged import (
-    GROUPS,
-    OTHER_LANGUAGES,
-    STUDIES,
-    Floats,
-    Judged,
-    Reader,
-    dev_conversations,
-    judge,
-    judge_as_shipped,
-    probabilities,
-    uncalibrated,
-)
-from training.evaluation.wrappings import wrappings
-from training.model.calibrate import ScoredConversation
+from training.evaluation import judged as judging
+from training.evaluation.card import RESULTS, tables
+from training.evaluation.hard_cases import shares_flagged
+from training.model.calibrate import PREVALENCE, ScoredConversation
 
 SPLITS = 5
 """Splits into folds that the figure of choice is the mean of."""
@@ -71,19 +54,19 @@ class Subject:
     against: Sequence[Artifact] = ()
 
     @cached_property
-    def reader(self) -> Reader:
+    def reader(self) -> judging.Reader:
         """Scores conversations with it."""
-        return Reader(self.artifact)
+        return judging.Reader(self.artifact)
 
-    @cached_property
-    def classifier(self) -> AffectClassifier:
-        """Labels as users have them."""
-        return _classifier(self.artifact)
+    def classifier(self, screen: bool = True) -> AffectClassifier:
+        """Return what labels as users have it."""
+        how = {"engine": "onnx", "device": "cpu", "screen": screen}
+        return AffectClassifier.from_pretrained(str(self.artifact.folder), **how)
 
     @cached_property
     def conversations(self) -> list[LabelledConversation]:
         """The dev conversations."""
-        return list(dev_conversations(self.recipe.real_dev, self.data))
+        return list(judging.dev_conversations(self.recipe.real_dev, self.data))
 
     @cached_property
     def scored(self) -> list[ScoredConversation]:
@@ -91,36 +74,35 @@ class Subject:
         return self.reader.score(self.conversations)
 
     @cached_property
-    def judged(self) -> list[Judged]:
+    def judged(self) -> list[judging.Judged]:
         """The dev conversations, judged by cross-fitting."""
-        return judge(self.scored, CalibrateSettings())
+        return judging.judge(self.scored)
 
     @cached_property
-    def splits(self) -> list[list[Judged]]:
-        """The same with each of several splits."""
-        others = (judge(self.scored, CalibrateSettings(), seed) for seed in range(1, SPLITS))
-        return [self.judged, *others]
-
-    @cached_property
-    def test(self) -> list[Judged]:
+    def test(self) -> list[judging.Judged]:
         """The corpus's test split, judged by the artifact as it is."""
         rows = [from_gold(row, "corpus") for row in read_corpus("test")]
-        return judge_as_shipped(self.artifact, self.reader, rows)
+        return judging.judge_as_shipped(self.artifact, self.reader, rows)
+
+
+def _choice(s: Subject) -> dict[str, Any]:
+    others = (judging.judge(s.scored, seed) for seed in range(1, SPLITS))
+    return figures.choice(s.judged, *others)
 
 
 def _groups(s: Subject) -> dict[str, Any]:
     points = s.artifact.operating_points
-    return {n: figures.group_figures(figures.of_group(s.judged, n), points) for n in GROUPS}
+    return {n: figures.group_figures(figures.of_group(s.judged, n), points) for n in judging.GROUPS}
 
 
-def _themes(s: Subject, judged: Callable[[], Sequence[Judged]]) -> dict[str, Any]:
+def _themes(s: Subject, judged: Callable[[], Sequence[judging.Judged]]) -> dict[str, Any]:
     return figures.theme_figures(judged()) if {*THEMES} & {*s.artifact.outputs} else {}
 
 
 def _test(s: Subject) -> dict[str, Any]:
-    groups = {"English and French": [j for j in s.test if j.language in LANGUAGES]}
-    for language in (*LANGUAGES, *OTHER_LANGUAGES):
-        groups[language] = [j for j in s.test if j.language == language]
+    each = (*LANGUAGES, *judging.OTHER_LANGUAGES)
+    languages = {"English and French": LANGUAGES, **{name: (name,) for name in each}}
+    groups = {name: [j for j in s.test if j.language in own] for name, own in languages.items()}
     return {
         "groups": {name: figures.group_figures(own, ["balanced"]) for name, own in groups.items()},
         "corpus": figures.corpus_figures(groups["English and French"]),
@@ -129,35 +111,26 @@ def _test(s: Subject) -> dict[str, Any]:
 
 def _small_talk(s: Subject) -> dict[str, Any]:
     rows = [from_gold(row, "small talk") for row in read_small_talk(s.data)]
-    return figures.group_figures(judge_as_shipped(s.artifact, s.reader, rows), ["balanced"])
-
-
-def _flagged(s: Subject, sets: Sequence[str]) -> dict[str, Any]:
-    return hard_cases.shares_flagged(s.classifier, sets, s.data)
-
-
-def _classifier(artifact: Artifact, screen: bool = True) -> AffectClassifier:
-    folder = str(artifact.folder)
-    return AffectClassifier.from_pretrained(folder, engine="onnx", device="cpu", screen=screen)
+    return figures.group_figures(judging.judge_as_shipped(s.artifact, s.reader, rows), ["balanced"])
 
 
 def _systems(s: Subject) -> dict[str, Any]:
-    systems = {"this artifact": probabilities(s.judged)}
+    systems = {"this artifact": figures.probabilities(s.judged)}
     for artifact in s.against:
-        systems.update(_other_artifact(s, artifact))
-    return figures.rankings(s.judged, {**systems, **_baselines(s)})
+        systems |= _other_artifact(s, artifact)
+    return figures.rankings(s.judged, systems | _baselines(s))
 
 
-def _other_artifact(s: Subject, artifact: Artifact) -> dict[str, Floats]:
+def _other_artifact(s: Subject, artifact: Artifact) -> dict[str, judging.Floats]:
     """Return another artifact's probabilities of the same conversations, cross-fitted too."""
-    scored = Reader(artifact).score(s.conversations)
-    found = {id(j.scored.labelled): j.probability for j in judge(scored, CalibrateSettings())}
+    scored = judging.Reader(artifact).score(s.conversations)
+    found = {id(j.scored.labelled): j.probability for j in judging.judge(scored)}
     name = f"{artifact.name} {artifact.version} ({artifact.fingerprint[:8]})"
     # What the other cannot read, because it knows none of the pieces, it does not flag.
     return {name: np.array([found.get(id(j.scored.labelled), 0.0) for j in s.judged], float)}
 
 
-def _baselines(s: Subject) -> dict[str, Floats]:
+def _baselines(s: Subject) -> dict[str, judging.Floats]:
     """Return what systems that are not ours make of the same conversations."""
     examples = training_conversations(s.recipe, s.data)
     known = [e.conversation for e in examples], [e.emotional for e in examples]
@@ -175,33 +148,35 @@ def _agreement(s: Subject) -> dict[str, Any]:
         rows[row["source"]].append(row)
     rows["shared logs"] = [*read_rows("real_dev_labels.jsonl")]
     rows["small talk"] = [*read_rows("small_talk_labels.jsonl")]
-    rows["studies"] = [j.row for j in s.judged if j.source == STUDIES]
+    rows["studies"] = [j.row for j in s.judged if j.source == judging.STUDIES]
     found = {name: figures.agreement(own) for name, own in rows.items()}
     return {name: values for name, values in found.items() if values}
 
 
 MEASURES: dict[str, Callable[[Subject], Any]] = {
-    "choice": lambda s: figures.choice(*s.splits),
+    "choice": _choice,
     "groups": _groups,
     "studies": lambda s: figures.study_figures(s.judged),
     "study_errors": lambda s: figures.study_errors(s.judged),
-    "corpus": lambda s: figures.corpus_figures([j for j in s.judged if j.of_corpus]),
+    "corpus": lambda s: figures.corpus_figures(figures.of_group(s.judged, "corpus dev")),
     "cues": lambda s: figures.cue_figures(s.judged),
     "themes": lambda s: _themes(s, lambda: s.judged),
     "test_themes": lambda s: _themes(s, lambda: s.test),
-    "calibration": lambda s: figures.calibration_figures(s.judged, CalibrateSettings().prevalence),
+    "calibration": lambda s: figures.calibration_figures(s.judged, PREVALENCE),
     "test": _test,
     "small_talk": _small_talk,
     "long_chats": lambda s: hard_cases.long_chats(s.judged, s.reader),
     "consistency": lambda s: hard_cases.consistency(s.judged, s.reader),
-    "services": lambda s: _flagged(s, hard_cases.SERVICES),
-    "other_kinds": lambda s: _flagged(s, hard_cases.OTHER_KINDS),
-    "robustness": lambda s: hard_cases.robustness(s.classifier),
-    "wrappings": lambda s: wrappings(s.classifier, _classifier(s.artifact, screen=False)),
-    "short_chats": lambda s: hard_cases.short_chats(s.classifier),
+    "services": lambda s: shares_flagged(s.classifier(), hard_cases.SERVICES, s.data),
+    "other_kinds": lambda s: shares_flagged(s.classifier(), hard_cases.OTHER_KINDS, s.data),
+    "robustness": lambda s: hard_cases.robustness(s.classifier()),
+    "wrappings": lambda s: hard_cases.wrappings(s.classifier(), s.classifier(screen=False)),
+    "short_chats": lambda s: hard_cases.short_chats(s.classifier()),
     "systems": _systems,
     "engines": lambda s: figures.compare_precision(s.artifact, s.judged, s.reader),
-    "sizes": lambda s: figures.sizes(s.artifact),
+    "sizes": lambda s: {
+        "total": sum(p.stat().st_size for p in s.artifact.folder.iterdir() if p.is_file())
+    },
     "screen": lambda s: dict(s.artifact.description.get("screen", {})),
     "screen_trade_off": lambda s: s.artifact.description.get("screen", {}).get("trade_off", []),
     "agreement": _agreement,
@@ -222,9 +197,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure an artifact, beside others that are run on the same conversations.
 
-    Returns:
-        The results of some of the `MEASURES`, or of all, fit for JSON; ``artifact``; and, of the
-        recipe's own artifact, ``training_data`` and ``own_data``.
+    The results are fit for JSON, and say of a recipe's own artifact what it learnt from.
     """
     artifact = load_artifact(str(model))
     subject = Subject(recipe, data, artifact, [_other(x) for x in against])
@@ -240,10 +213,18 @@ def evaluate(
     return results
 
 
+def evaluate_run(recipe: Recipe, data: Path | None) -> dict[str, str]:
+    """Measure a run's artifact, and write what was found into its folder."""
+    results, path = evaluate(recipe, data, recipe.folder / "artifact"), recipe.folder / RESULTS
+    print_results(results)
+    path.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    return {"results": str(path)}
+
+
 def _other(model: str | Path) -> Artifact:
     """Return an artifact, or a model as training leaves it, such as a teacher."""
     trained = (Path(model) / INT8).is_file() and not (Path(model) / MANIFEST).is_file()
-    return uncalibrated(Path(model)) if trained else load_artifact(str(model))
+    return judging.uncalibrated(Path(model)) if trained else load_artifact(str(model))
 
 
 def own_data(recipe: Recipe) -> dict[str, dict[str, int]]:
@@ -278,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = {"only": options.only, "against": options.against}
     try:
         results = evaluate(load_recipe(options.config), options.data, options.model, **wanted)
-    except (RecipeError, AffectlibError, FileNotFoundError, ValueError) as error:
+    except (AffectlibError, FileNotFoundError, ValueError) as error:
         print(f"training.evaluate: {error}", file=sys.stderr)
         return 2
     print_results(results)

@@ -16,60 +16,25 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
 
 from affectlib.errors import AffectlibError
-from affectlib.model.artifacts import load_artifact, sha256
-from training.config import Recipe, RecipeError, load_recipe
+from affectlib.model.artifacts import sha256
+from training.config import Recipe, load_recipe
 from training.data.sources import DATA, DEV_LABELS
 
-_RESULTS = "results.json"
-
-
-def _step(place: str) -> Callable[[Recipe, Path | None], Any]:
-    """Return a step, which is imported when it runs: torch takes seconds to load."""
-    return lambda recipe, data: resolve_name(place)(recipe, data)
-
-
-def _screen(recipe: Recipe, data: Path | None) -> Any:
-    if not recipe.screen:
-        return {}
-    from training.screen.chats import read_chats
-    from training.screen.make import add_screen
-
-    artifact = load_artifact(recipe.folder / "artifact")
-    return add_screen(artifact, read_chats(data), recipe.folder / "screen", artifact.folder)
-
-
-def _evaluate(recipe: Recipe, data: Path | None) -> Any:
-    from training.evaluate import evaluate, print_results
-
-    results, path = evaluate(recipe, data, recipe.folder / "artifact"), recipe.folder / _RESULTS
-    print_results(results)
-    path.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    return {"results": str(path)}
-
-
-def _card(recipe: Recipe, _: Path | None) -> Any:
-    from training.evaluation import card
-
-    folder = recipe.folder / "artifact"
-    return {"card": str(card.write(recipe.folder / _RESULTS, load_artifact(folder), folder))}
-
-
-STEPS: dict[str, Callable[[Recipe, Path | None], Any]] = {
-    "prepare": _step("training.data.prepare:prepare"),
-    "teach": _step("training.model.train:teach"),
-    "train": _step("training.model.train:train"),
-    "export": _step("training.model.export:export"),
-    "screen": _screen,
-    "evaluate": _evaluate,
-    "card": _card,
+STEPS = {
+    "prepare": "training.data.prepare:prepare",
+    "teach": "training.model.train:teach",
+    "train": "training.model.train:train",
+    "export": "training.model.export:export",
+    "screen": "training.screen.make:screen",
+    "evaluate": "training.evaluate:evaluate_run",
+    "card": "training.evaluation.card:write_of_run",
 }
-
+"""Functions of the recipe and the data folder, imported when they run: torch takes seconds."""
 
 _THRESHOLDS_OF_OURS = (
     "note: thresholds are chosen on the project's own dev conversations, not on your file; "
@@ -91,7 +56,7 @@ def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
             continue
         _begin(recipe.folder, name, digest)
         began = time.monotonic()
-        result = step(recipe, data)
+        result = resolve_name(step)(recipe, data)
         mark.write_text(digest)
         print(f"{name}: {time.monotonic() - began:.0f} s")
         print(json.dumps(result, indent=1, ensure_ascii=False), flush=True)
@@ -102,10 +67,9 @@ _LEARNING = ("prepare", "teach", "train")
 
 
 def _contents(recipe: Recipe, data: Path | None) -> tuple[str, str]:
-    """Return a hash of the labels, of the user's own files and of the encoders that are folders.
+    """Return a hash of labels, the user's files and encoders in folders; and with dev labels.
 
-    The manifest holds the hashes of public sets; what packages carry is theirs. The second hash is
-    that with the dev labels.
+    The manifest holds the hashes of public sets; what packages carry is theirs.
     """
     encoders = [recipe.encoder.path, recipe.encoder.words_from]
     encoders += [recipe.teacher.path] if recipe.teacher else []
@@ -120,12 +84,9 @@ def _contents(recipe: Recipe, data: Path | None) -> tuple[str, str]:
 
 
 def _begin(folder: Path, name: str, digest: str) -> None:
-    """Mark a step as begun and those after it as not done.
-
-    What an earlier run left of the step, such as checkpoints, stays only if that run was stopped
-    in it and had the same settings.
-    """
+    """Mark a step as begun and those after it as not done."""
     begun = folder / f"{name}.begun"
+    # What an earlier run left, such as checkpoints, stays if that was stopped in this very step.
     if (folder / f"{name}.done").exists() or not begun.exists() or begun.read_text() != digest:
         shutil.rmtree(folder / name, ignore_errors=True)
     for later in [*STEPS][[*STEPS].index(name) :]:
@@ -147,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         recipe = load_recipe(options.config, options.set)
         run(recipe, options.data, options.start)
-    except (RecipeError, AffectlibError, FileNotFoundError, ValueError) as error:
+    except (AffectlibError, FileNotFoundError, ValueError) as error:
         print(f"training.run: {error}", file=sys.stderr)
         return 2
     return 0

@@ -18,7 +18,6 @@ from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.calibration import WindowCombination, prior_shift, sigmoid
 from affectlib.model.scoring import Scores
 from affectlib.taxonomy import CHARGES, CUES, EMOTIONAL, OUTPUTS, THEMES
-from training.config import CalibrateSettings
 from training.model import calibrate
 from training.model.calibrate import ScoredConversation, fit
 
@@ -97,16 +96,10 @@ def mixed(n: int, *, longer_is_charged: float = 0.0, seed: int = 0) -> list[Scor
     return result
 
 
-def settings(prevalence: float = 0.1, **specificity: float) -> CalibrateSettings:
-    if specificity:
-        return CalibrateSettings(prevalence=prevalence, specificity=specificity)
-    return CalibrateSettings(prevalence=prevalence)
-
-
 def test_known_logistic_function_is_recovered() -> None:
     conversations = sample(4000)
     share = float(np.mean([s.labelled.emotional for s in conversations]))
-    fitted = fit(conversations, settings(share))
+    fitted = fit(conversations, share)
     assert fitted.weights[0, 0] == pytest.approx(1.5, rel=0.1)
     assert fitted.intercepts[0] == pytest.approx(-1.0, abs=0.15)
     for logit in (-3.0, -1.0, 0.0, 1.0, 3.0):
@@ -131,7 +124,7 @@ def test_outputs_with_enough_positives_are_calibrated_and_others_are_left() -> N
         )
         whole = outputs(2.0, empathy=logit)
         conversations.append(of(labelled, {0: outputs(2.0), 1: whole}, whole, kind="corpus"))
-    fitted = fit(conversations, settings())
+    fitted = fit(conversations)
     assert fitted.weights[EMPATHY, EMPATHY] == pytest.approx(0.5, rel=0.15)
     assert fitted.intercepts[EMPATHY] == pytest.approx(1.0, abs=0.15)
     never = OUTPUTS.index("in_crisis")
@@ -166,7 +159,7 @@ def of_every_charge(n: int, noise: dict[str, float]) -> list[ScoredConversation]
 def test_charges_are_calibrated_together() -> None:
     # All three say the truth: what is expected is the mean charge, whatever their logits were.
     conversations = of_every_charge(3000, dict.fromkeys(CHARGES, 1.0))
-    fitted = fit(conversations, settings(0.2))
+    fitted = fit(conversations, 0.2)
     expected = [fitted.intensity(s) for s in conversations]
     assert np.mean(expected) == pytest.approx(0.7, abs=0.05)
     by_charge = [
@@ -175,7 +168,7 @@ def test_charges_are_calibrated_together() -> None:
     ]
     assert by_charge == sorted(by_charge)
     # Where charge is rarer, all three are: their examples have the weights of P(emotional).
-    rare = fit(conversations, settings(0.02))
+    rare = fit(conversations, 0.02)
     truth = np.array([s.labelled.emotional for s in conversations], float)
     weights = calibrate.example_weights(truth, np.array([s.kind for s in conversations]), 0.02)
     found = weights @ np.array([rare.intensity(s) for s in conversations])
@@ -184,7 +177,7 @@ def test_charges_are_calibrated_together() -> None:
 
 def test_charge_takes_from_the_logits_of_the_others_what_its_own_does_not_tell() -> None:
     conversations = of_every_charge(2000, {**dict.fromkeys(CHARGES, 0.5), EMOTIONAL: 20.0})
-    fitted = fit(conversations, settings(0.2))
+    fitted = fit(conversations, 0.2)
     places = [OUTPUTS.index(name) for name in CHARGES]
     own = fitted.weights[OUTPUTS.index(EMOTIONAL)]
     assert (own[places] >= 0).all()
@@ -196,7 +189,7 @@ def test_charge_takes_from_the_logits_of_the_others_what_its_own_does_not_tell()
 
 
 def test_intensity_is_that_of_a_single_message_and_lies_between_0_and_3() -> None:
-    fitted = fit(mixed(200), settings())
+    fitted = fit(mixed(200))
     for logit in (-4.0, 0.0, 4.0):
         found = fitted.intensity(scored([logit], False))
         probability = fitted.probability(scored([logit], False))
@@ -204,7 +197,7 @@ def test_intensity_is_that_of_a_single_message_and_lies_between_0_and_3() -> Non
 
 
 def test_turns_are_those_of_the_user() -> None:
-    fitted = fit(sample(500), settings())
+    fitted = fit(sample(500))
     answered = of(
         LabelledConversation(
             Conversation((Message("user", "word"), Message("assistant", "word"))), "toy", False
@@ -219,7 +212,7 @@ def test_turns_are_those_of_the_user() -> None:
 @pytest.mark.parametrize("deployed", [0.02, 0.1, 0.7])
 def test_prevalence_moves_probabilities_by_bayes_rule(deployed: float) -> None:
     conversations = sample(4000)
-    even, other = (fit(conversations, settings(p)) for p in (0.5, deployed))
+    even, other = (fit(conversations, p) for p in (0.5, deployed))
     for logit in (-2.0, 0.0, 1.0, 2.0):
         one = scored([logit], False)
         expected = prior_shift(even.probability(one), trained=0.5, deployed=deployed)
@@ -230,7 +223,7 @@ def test_prevalence_moves_probabilities_by_bayes_rule(deployed: float) -> None:
 def test_both_sets_and_the_prevalence_weigh_as_documented(prevalence: float) -> None:
     # A logistic regression with an intercept predicts, on average, the share it was fitted on.
     conversations = sample(900, kind="logs") + sample(90, kind="corpus", intercept=1.0, seed=1)
-    fitted = fit(conversations, settings(prevalence))
+    fitted = fit(conversations, prevalence)
 
     def mean(emotional: bool, kind: str) -> float:
         return float(
@@ -250,7 +243,7 @@ def test_both_sets_and_the_prevalence_weigh_as_documented(prevalence: float) -> 
 
 def test_size_of_a_set_does_not_count() -> None:
     real, ours = sample(300), sample(300, kind="corpus", intercept=1.5, seed=1)
-    once, often = fit(real + ours, settings()), fit(real + ours * 5, settings())
+    once, often = fit(real + ours), fit(real + ours * 5)
     one = scored([0.5], False)
     assert often.probability(one) == pytest.approx(once.probability(one), rel=1e-3)
 
@@ -269,7 +262,7 @@ def long(n: int, *, longer_is_charged: float) -> list[ScoredConversation]:
 
 
 def test_more_windows_lower_the_probability_as_far_as_long_conversations_are_calm() -> None:
-    fits = [fit(long(800, longer_is_charged=trend), settings()) for trend in (-0.6, 0.0, 0.6, 2.0)]
+    fits = [fit(long(800, longer_is_charged=trend)) for trend in (-0.6, 0.0, 0.6, 2.0)]
     falls = [fitted.combination.log_windows for fitted in fits]
     assert falls == sorted(falls)
     assert falls[0] < -0.1 < falls[2] <= falls[3] == 0.0
@@ -283,7 +276,7 @@ def test_more_windows_lower_the_probability_as_far_as_long_conversations_are_cal
 
 
 def test_a_single_message_has_the_probability_of_the_whole() -> None:
-    fitted = fit(mixed(400), settings())
+    fitted = fit(mixed(400))
     assert fitted.lines[0].tolist() != [0.0, 1.0]
     for logit in (-2.0, 0.0, 3.0):
         one = scored([logit], False)
@@ -307,27 +300,27 @@ def test_messages_of_several_have_a_line_of_their_own() -> None:
         messages = {i: outputs(value) for i, value in enumerate(z)}
         conversations.append(of(labelled, messages, whole))
     share = np.mean([len(s.labelled.charged) / 2 for s in conversations])
-    fitted = fit(conversations, settings(float(share)))
+    fitted = fit(conversations, float(share))
     found = fitted.turn_probabilities(scored([-3.0, 0.0, 3.0], False))
     assert found == pytest.approx(sigmoid(0.5 * np.array([-3.0, 0.0, 3.0]) - 1.0), abs=0.03)
 
 
 def test_without_longer_conversations_logits_of_windows_and_messages_stay() -> None:
-    fitted = fit(sample(300), settings())
+    fitted = fit(sample(300))
     assert fitted.combination == WindowCombination()
     assert (fitted.lines == [0.0, 1.0]).all()
 
 
 def test_scores_that_are_the_wrong_way_round_are_not_turned() -> None:
     turned = [scored([-z, z], True, windows=[-z]) for z in (1.0, 2.0, 3.0) * 4]
-    fitted = fit(sample(500, slope=-1.5) + turned, settings())
+    fitted = fit(sample(500, slope=-1.5) + turned)
     assert fitted.weights[0, 0] == pytest.approx(calibrate.LEAST_SLOPE)
     assert (fitted.lines[:, 1] >= calibrate.LEAST_SLOPE).all()
 
 
 def test_extreme_logits_are_fitted_without_overflow() -> None:
     pairs = [(1000.0, True), (-1000.0, False), (2000.0, True), (-3000.0, False)] * 5
-    fitted = fit([scored([z], y) for z, y in pairs], settings(0.5))
+    fitted = fit([scored([z], y) for z, y in pairs], 0.5)
     assert fitted.probability(scored([1000.0], False)) > 0.5
     assert fitted.probability(scored([-1000.0], False)) < 0.5
 
@@ -349,7 +342,7 @@ def with_cue(logits: list[float], shown: bool) -> ScoredConversation:
 def test_cue_threshold_is_where_f1_is_highest_over_the_answers() -> None:
     shown = [with_cue([-5.0, z], True) for z in (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)]
     others = [with_cue([z, -5.0], False) for z in (-3.0, -2.0, -1.0, 0.3, -4.0, -5.0)]
-    fitted = fit([*shown, *others], settings())
+    fitted = fit([*shown, *others])
     threshold = fitted.cue_thresholds["shows_empathy"]
     flagged = [fitted.probability(s, "shows_empathy") >= threshold for s in (*shown, *others)]
     assert flagged == [True] * 6 + [False] * 3 + [True] + [False] * 2
@@ -358,14 +351,14 @@ def test_cue_threshold_is_where_f1_is_highest_over_the_answers() -> None:
 
 def test_cue_with_few_examples_keeps_one_half() -> None:
     scored = [with_cue([2.0], True)] * 4 + [with_cue([0.0], False)] * 20
-    assert fit(scored, settings()).cue_thresholds["shows_empathy"] == 0.5
+    assert fit(scored).cue_thresholds["shows_empathy"] == 0.5
 
 
 def test_cue_without_a_message_of_its_role_has_no_say() -> None:
     silent = [with_cue([], True)] * 10
-    assert not calibrate.shows(silent[0], "shows_empathy")
-    assert calibrate.shows(silent[0], "shares_feelings")
-    fitted = fit(silent, settings())
+    assert not silent[0].can_show("shows_empathy")
+    assert silent[0].can_show("shares_feelings")
+    fitted = fit(silent)
     assert fitted.cue_thresholds["shows_empathy"] == 0.5
     assert (fitted.weights[EMPATHY] == np.eye(len(OUTPUTS))[EMPATHY]).all()
 
@@ -388,7 +381,7 @@ def test_theme_threshold_is_where_f1_is_highest_over_charged_chats_with_themes()
     shown = [with_theme(z, "grief", "love") for z in (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)]
     others = [with_theme(z, "love") for z in (-3.0, -2.0, -1.0, 0.3, -4.0)]
     unknown = [with_theme(5.0), with_theme(5.0, "love", charge=0)] * 20
-    fitted = fit([*shown, *others, *unknown], settings())
+    fitted = fit([*shown, *others, *unknown])
     threshold = fitted.theme_thresholds["grief"]
     flagged = [fitted.probability(s, "grief") >= threshold for s in (*shown, *others)]
     assert flagged == [True] * 6 + [False] * 3 + [True, False]
@@ -409,7 +402,7 @@ def left_alone(fitted: calibrate.Calibration, negatives: list[Any], point: str) 
 
 def test_thresholds_leave_the_wanted_share_of_real_negatives_alone() -> None:
     conversations = mixed(3000)
-    fitted = fit(conversations, settings(**WANTED))
+    fitted = fit(conversations, specificity=WANTED)
     negatives = [s for s in conversations if s.kind == "logs" and not s.labelled.emotional]
     for point, wanted in WANTED.items():
         for share in left_alone(fitted, negatives, point):
@@ -421,7 +414,7 @@ def test_thresholds_leave_the_wanted_share_of_real_negatives_alone() -> None:
 
 def test_sensitivity_is_that_of_real_conversations() -> None:
     conversations = mixed(1000)
-    fitted = fit(conversations, settings(**WANTED))
+    fitted = fit(conversations, specificity=WANTED)
     positives = [s for s in conversations if s.kind == "logs" and s.labelled.emotional]
     found = {
         name: np.mean([fitted.probability(s) >= p.conversation for s in positives])
@@ -434,9 +427,9 @@ def test_sensitivity_is_that_of_real_conversations() -> None:
 def test_corpus_chooses_thresholds_only_where_nothing_real_is_given() -> None:
     real, ours = sample(300), sample(300, kind="corpus", intercept=2.0, seed=1)
     lower = [scored([z - 4], False, kind="corpus") for z in np.linspace(0, 1, 50)]
-    wanted = settings(balanced=0.9)
+    wanted = {"balanced": 0.9}
     for conversations, deciding in ((real + ours, real), (ours + lower, ours + lower)):
-        fitted = fit(conversations, wanted)
+        fitted = fit(conversations, specificity=wanted)
         negatives = [s for s in deciding if not s.labelled.emotional]
         shares = left_alone(fitted, negatives, "balanced")
         assert shares == pytest.approx([0.9, 0.9], abs=1 / len(negatives))
@@ -445,7 +438,7 @@ def test_corpus_chooses_thresholds_only_where_nothing_real_is_given() -> None:
 def test_shared_logs_and_personal_chats_weigh_the_same_in_thresholds() -> None:
     logs = sample(400, intercept=-2.0)
     personal = sample(40, kind="personal", intercept=0.0, seed=1)
-    fitted = fit(logs + personal, settings(balanced=0.9))
+    fitted = fit(logs + personal, specificity={"balanced": 0.9})
     shares = [
         left_alone(fitted, [s for s in part if not s.labelled.emotional], "balanced")[0]
         for part in (logs, personal)
@@ -455,7 +448,7 @@ def test_shared_logs_and_personal_chats_weigh_the_same_in_thresholds() -> None:
 
 
 def test_no_operating_point_is_dominated_by_another() -> None:
-    fitted = fit(sample(400) + sample(200, kind="personal", seed=1), CalibrateSettings())
+    fitted = fit(sample(400) + sample(200, kind="personal", seed=1))
     points = sorted(fitted.operating_points.values(), key=lambda point: point.specificity)
     recalls = [point.sensitivity for point in points]
     assert sorted({*recalls}, reverse=True) == recalls
@@ -481,7 +474,7 @@ def test_calibration_is_folded_into_the_head() -> None:
     torch = pytest.importorskip("torch", reason="training needs affectlib[train]")
     from training.model.export import fold_calibration
 
-    fitted = fit(sample(300), settings())
+    fitted = fit(sample(300))
     mixed_charges = fitted.weights.copy()
     mixed_charges[0, OUTPUTS.index(CHARGES[0])] = 0.7
     fitted = replace(fitted, weights=mixed_charges)

@@ -73,7 +73,8 @@ class Chain:
         self.ran: list[str] = []
         self.left: dict[str, bool] = {}
         self.fails: str | None = None
-        monkeypatch.setattr(run, "STEPS", {name: partial(self.step, name) for name in STEPS})
+        monkeypatch.setattr(run, "STEPS", {name: name for name in STEPS})
+        monkeypatch.setattr(run, "resolve_name", lambda name: partial(self.step, name))
         monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
 
     def step(self, name: str, recipe: Any, data: Any) -> None:
@@ -260,7 +261,7 @@ def _light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sources, "DATA", folder)
-        patch.setattr(metrics, "bootstrap", partial(metrics.bootstrap, resamples=20))
+        patch.setattr(metrics, "RESAMPLES", 20)
         patch.setenv("TOKENIZERS_PARALLELISM", "true")
         yield
     torch.set_num_threads(threads)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation, Message, parse_conversation
 from tests.conftest import assistant, user
-from training.data.duplicates import MOST_SHARED, SHINGLE_WORDS, EvaluationIndex
+from training.data.prepare import MOST_SHARED, SHINGLE_WORDS, EvaluationIndex
 
 EVALUATION = "I have been awake since four because my sister stopped answering all of my messages"
 UNRELATED = "Please write a small Python script that reads a file and counts its lines for me"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,13 +30,15 @@ from training.evaluation.hard_cases import (
     ROBUSTNESS,
     SERVICES,
     SHORT_CHATS,
+    WRAPPINGS,
     altered,
+    charged_lines,
     consistency,
     long_chats,
     robustness,
     shares_flagged,
     short_chats,
-    spread,
+    wrappings,
 )
 from training.evaluation.judged import STUDIES
 
@@ -91,18 +95,58 @@ def test_disguises_flip_no_label() -> None:
         assert classifier.predict(texts[name]) == plain
 
 
-def test_flips_are_counted_against_the_original(tiny_classifier: AffectClassifier) -> None:
+def test_flips_are_counted_against_the_original(
+    tiny_classifier: AffectClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = [
         {"id": "1", "label": "emotional", "text": SINGLE_MESSAGE, "paraphrase": TASK},
         {"id": "2", "label": "task", "text": TASK, "paraphrase": "the csv"},
         {"id": "3", "label": "task", "text": SINGLE_MESSAGE, "paraphrase": SINGLE_MESSAGE},
     ]
-    found = robustness(tiny_classifier, rows)
+    monkeypatch.setattr(hard_cases, "read_rows", lambda path: rows)
+    found = robustness(tiny_classifier)
     assert found["accuracy"]["value"] == pytest.approx(2 / 3)
     assert [*found["flips"]] == [*ALTERATIONS, "paraphrase"]
     assert found["flips"]["paraphrase"]["value"] == pytest.approx(1 / 3)
     assert found["flips"]["lower case"]["value"] == 0
     assert found["worst"]["value"] == max(flip["value"] for flip in found["flips"].values())
+
+
+class Words:
+    """Takes a text with the word "sad" for emotional, unless it is of a kind that it misses."""
+
+    def __init__(self, misses: str) -> None:
+        self.misses = misses
+
+    def predict(self, texts: list[str], *, on_error: str) -> list[Any]:
+        found = ("sad" in text and self.misses not in text for text in texts)
+        return [SimpleNamespace(label="emotional" if flag else "task") for flag in found]
+
+
+@pytest.mark.parametrize("name", sorted(WRAPPINGS))
+def test_a_wrapped_line_still_holds_the_line(name: str) -> None:
+    wrapped = WRAPPINGS[name]("i am so sad", random.Random(1))
+    assert "i am so sad" in wrapped
+    assert wrapped != "i am so sad"
+
+
+def test_what_the_screen_loses_is_not_counted_for_the_encoder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [{"id": str(n), "text": text} for n, text in enumerate(["so sad", "sad again", "glad"])]
+    monkeypatch.setattr(hard_cases, "charged_lines", lambda: rows)
+    found = wrappings(Words("http"), Words("```"))  # type: ignore[arg-type]
+    assert found["link before"]["screen"]["value"] == 1.0
+    assert found["link before"]["encoder"]["value"] == 0.0
+    assert found["in a code fence"]["encoder"]["value"] == 1.0
+    assert found["in a code fence"]["screen"]["value"] == 0.0
+    assert {row["n"] for each in found.values() for row in each.values()} == {2}  # not "glad"
+
+
+def test_there_are_charged_lines_in_both_languages() -> None:
+    lines = charged_lines()
+    assert len(lines) > 300
+    assert {row["language"] for row in lines} == {"en", "fr"}
 
 
 def test_accuracy_of_short_chats_is_that_of_both_kinds(tiny_classifier: AffectClassifier) -> None:
@@ -149,12 +193,6 @@ def test_services_that_repeat_what_is_trained_on_do_not_count(
     monkeypatch.setattr(hard_cases, "is_held_out", lambda name, id: int(id) >= 10)
     found = shares_flagged(tiny_classifier, SERVICES, Path())
     assert {name: found[name]["n"] for name in ("casino", "sgd")} == {"casino": 20, "sgd": 5}
-
-
-def test_sample_of_a_set_goes_from_its_first_to_its_last_row() -> None:
-    assert spread(range(10), 4) == [0, 3, 6, 9]
-    assert spread(range(3), 5) == [0, 1, 2]
-    assert spread([], 5) == []
 
 
 @pytest.mark.parametrize(("fall", "found"), [(0.0, 1.0), (-3.0, 0.0)])

@@ -17,7 +17,6 @@ from affectlib.model.engines import load_engine
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import SINGLE_MESSAGE, TASK, CountingEngine
 from tests.judged_chats import TinyModel, labelled
-from training.config import CalibrateSettings
 from training.data.sources import from_gold, read_corpus
 from training.evaluation import judged as module
 from training.evaluation.judged import (
@@ -152,14 +151,14 @@ def test_chats_of_a_person_and_pairs_are_judged_by_one_calibration_of_others(
     fitted = []
     original = module.fit
 
-    def fit(scored, settings):
-        calibration = original(scored, settings)
+    def fit(scored):
+        calibration = original(scored)
         fitted.append((calibration, {id(s.labelled) for s in scored}))
         return calibration
 
     monkeypatch.setattr(module, "fit", fit)
     monkeypatch.setattr(module, "FOLDS", 4)
-    judged = judge(model.reader.score(chats), CalibrateSettings())
+    judged = judge(model.reader.score(chats))
     assert [j.scored.labelled for j in judged] == chats
     assert len(fitted) == 4
     used = {id(calibration): seen for calibration, seen in fitted}
@@ -187,12 +186,12 @@ def test_other_languages_are_judged_but_have_no_say(
     seen = set()
     original = module.fit
 
-    def fit(scored, settings):
+    def fit(scored):
         seen.update(s.labelled.row["lang"] for s in scored)
-        return original(scored, settings)
+        return original(scored)
 
     monkeypatch.setattr(module, "fit", fit)
-    judged = judge(model.reader.score(chats), CalibrateSettings())
+    judged = judge(model.reader.score(chats))
     assert seen == {"en", "fr"}
     assert [j.language for j in judged] == [chat.row["lang"] for chat in chats]
 

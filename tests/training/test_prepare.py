@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,14 @@ from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import ASSISTANT_CUES, OUTPUTS
 from tests.conftest import assistant, user
 from training.config import AugmentSettings, EncoderSettings, Recipe, SourceSettings
-from training.data import augment
-from training.data import prepare as module
+from training.data import augment, sources
 from training.data.prepare import (
     answer_keys,
-    evaluation_conversations,
+    evaluation_rows,
     prepare,
     training_conversations,
 )
 from training.data.sources import load_manifest, read_corpus
-
-read_corpus = cache(read_corpus)
 
 CHARGED = "Since the funeral I have felt so alone that I can hardly leave the house."
 PLAIN = "Please convert this table of prices to JSON and round each number to two digits."
@@ -39,25 +35,19 @@ WINDOWS = WindowSettings(max_tokens=600, budgets=((64, 48), (32, 16)))
 
 
 @pytest.fixture(autouse=True)
-def the_corpus_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading it takes seconds, and most of these tests have no other work to do."""
-    monkeypatch.setattr(module, "read_corpus", read_corpus)
-
-
-@pytest.fixture(autouse=True)
 def nothing_is_altered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless a test wants it."""
     monkeypatch.setattr(augment, "TERSE", 0.0)
 
 
-def recipe(output: Path, *sources: dict[str, Any], **settings: Any) -> Recipe:
+def recipe(output: Path, *given: dict[str, Any], **settings: Any) -> Recipe:
     return Recipe(
         name="toy",
         version="0",
         output=str(output),
         encoder=EncoderSettings(path="tiny"),
         windows=WINDOWS,
-        sources=tuple(SourceSettings(**source) for source in sources),
+        sources=tuple(SourceSettings(**source) for source in given),
         **{"real_dev": False, **settings},
     )
 
@@ -167,7 +157,7 @@ def test_parts_of_the_annotations_are_taken_by_themselves(
     labels = {"charge": 2, "cues": [], "decoy": None, "turns": [1]}
     first, later = ({"id": row["id"], "source": "xed", "labels": labels} for row in rows)
     annotated = [first, {**later, "part": "xed_rest"}]
-    monkeypatch.setattr(module, "read_rows", lambda file: annotated)
+    monkeypatch.setattr(sources, "read_rows", lambda file: annotated)
     for parts, expected in (
         (["xed"], ["first"]),
         (["xed_rest"], ["later"]),
@@ -201,9 +191,7 @@ def test_corpus_that_is_trained_on_shares_no_message_and_few_runs_of_words_with_
     tmp_path: Path,
 ) -> None:
     chosen = recipe(tmp_path, {"name": "corpus"})
-    dev = [
-        user_words(conversation) for conversation in evaluation_conversations(chosen.real_dev, None)
-    ]
+    dev = [user_words(parse_conversation(row["messages"])) for row in evaluation_rows(False, None)]
     assert len(dev) == len(read_corpus("dev")) + len(read_corpus("test"))
     dev_messages = {" ".join(words) for messages in dev for words in messages}
     dev_runs = {run for messages in dev for run in runs(messages)}
@@ -218,8 +206,9 @@ def test_corpus_that_is_trained_on_shares_no_message_and_few_runs_of_words_with_
 
 def sources_of(monkeypatch: pytest.MonkeyPatch, **rows: list[dict[str, Any]]) -> None:
     """Put rows in the place of public sets; the sets of other names are empty."""
-    monkeypatch.setattr(module, "read_source", lambda name, data: iter(rows.get(name, [])))
-    monkeypatch.setattr(module, "read_small_talk", lambda data: rows.get("small_talk", []))
+    load_manifest()
+    monkeypatch.setattr(sources, "read_source", lambda name, data: iter(rows.get(name, [])))
+    monkeypatch.setattr(sources, "read_small_talk", lambda data: rows.get("small_talk", []))
 
 
 def silver(*contents: str, **about: Any) -> dict[str, Any]:
@@ -268,7 +257,7 @@ def test_training_sets_are_no_evaluation_data(
     chosen = recipe(tmp_path, {"name": "clinc150", "kind": "silver_task"}, real_dev=True)
     assert len(training_conversations(chosen, tmp_path)) == 1
     own = len(read_corpus("dev")) + len(read_corpus("test"))
-    assert len(list(evaluation_conversations(chosen.real_dev, tmp_path))) == own
+    assert len([*evaluation_rows(True, tmp_path)]) == own
 
 
 def test_evaluation_set_is_refused_as_a_source(tmp_path: Path) -> None:
@@ -302,7 +291,7 @@ def test_wrapped_share_becomes_tasks_of_a_source_of_its_own(
     sources_of(monkeypatch, counselchat=rows)
     labels = {"charge": 2, "cues": [], "decoy": None, "turns": [1]}
     annotated = [{"id": row["id"], "source": "counselchat", "labels": labels} for row in rows]
-    monkeypatch.setattr(module, "read_rows", lambda file: annotated)
+    monkeypatch.setattr(sources, "read_rows", lambda file: annotated)
     source = {"name": "annotations", "parts": ["counselchat"], "wrapped": 0.25}
     kept: list[LabelledConversation] = training_conversations(recipe(tmp_path, source), tmp_path)
     wrapped = [k for k in kept if k.source == "counselchat_annotated_wrapped"]

@@ -8,7 +8,8 @@ pytest.importorskip("torch", reason="training needs affectlib[train]")
 pytest.importorskip("datasets", reason="training needs affectlib[train]")
 
 from tests.conftest import assistant, user
-from training.data import prepare, sources
+from training.data import sources
+from training.data.prepare import EvaluationIndex
 from training.data.sources import load_manifest
 from training.screen import chats
 from training.screen.chats import CHECK, KINDS, PARTS, SETS, read_chats
@@ -24,17 +25,11 @@ def row(number, text=WORDS, **about):
 def sets(monkeypatch):
     """Sets that tests fill; the corpus and all others are empty."""
     rows = {}
-    read_rows = sources.read_rows
-    for module in (chats, prepare, sources):
-        monkeypatch.setattr(
-            module,
-            "read_rows",
-            lambda file: read_rows(file) if file == "sources.jsonl" else rows.get(file, []),
-        )
-    for module in (chats, prepare):
-        monkeypatch.setattr(module, "read_source", lambda name, data: iter(rows.get(name, [])))
-        monkeypatch.setattr(module, "read_corpus", lambda *split: rows.get("corpus", []))
-    monkeypatch.setattr(prepare, "read_small_talk", lambda data: [])
+    load_manifest()
+    monkeypatch.setattr(sources, "read_rows", lambda file: rows.get(file, []))
+    monkeypatch.setattr(sources, "read_source", lambda name, data: iter(rows.get(name, [])))
+    monkeypatch.setattr(sources, "read_corpus", lambda *split: rows.get("corpus", []))
+    monkeypatch.setattr(sources, "read_small_talk", lambda data: [])
     return rows
 
 
@@ -101,7 +96,7 @@ def test_what_is_much_alike_shares_a_part():
     long = "the same long beginning of a chat " * 10
     made = [
         chats.Chat.of(
-            prepare.from_silver({"id": f"{n}", "messages": [user(long + f"{n}")]}, "x"),
+            sources.from_silver({"id": f"{n}", "messages": [user(long + f"{n}")]}, "x"),
             "clinc150",
         )
         for n in range(20)
@@ -110,7 +105,7 @@ def test_what_is_much_alike_shares_a_part():
 
 
 def part_of(source, messages, **about):
-    labelled = prepare.from_gold({"messages": messages, "labels": calm(), **about}, source)
+    labelled = sources.from_gold({"messages": messages, "labels": calm(), **about}, source)
     return chats.Chat.of(labelled, source).part
 
 
@@ -131,7 +126,7 @@ def test_a_twin_shares_the_part_of_its_original(monkeypatch):
 
 
 def test_people_of_evaluation_data_teach_nothing(sets, monkeypatch):
-    monkeypatch.setattr(chats, "evaluation_writers", lambda *_: {"one"})
+    monkeypatch.setattr(chats, "evaluation_data", lambda *_: (EvaluationIndex([]), {"one"}))
     rows = [{"id": n, "labels": calm(), "writer": n} for n in ("one", "two")]
     sets["studies_train"] = [{**row, "messages": [user(f"hello {row['id']}")]} for row in rows]
     assert [c.writer for c in read_chats(None) if c.source == "studies_train"] == ["two"]

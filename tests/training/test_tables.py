@@ -61,7 +61,6 @@ def test_table_as_markdown_and_as_text() -> None:
         "|b|0.5|",
     ]
     assert table.text().splitlines() == ["Title", "        value", "a name  1", "b       0.5"]
-    assert Table("Title", ["a"], []).markdown() == "Not measured."
 
 
 def test_what_was_measured_has_a_table_and_no_more() -> None:

@@ -32,7 +32,7 @@ from training.config import (
     TrainSettings,
 )
 from training.data import augment
-from training.data.prepare import answer_keys, prepare, prepare_rows, taken_again
+from training.data.prepare import answer_keys, prepare, take, window_rows
 from training.model import train as module
 from training.model.encoder import CONTROL_TOKENS, PACKAGE, build_foreign_encoder
 from training.model.train import TAUGHT, teach, train, with_answers
@@ -117,9 +117,9 @@ def test_a_teacher_reads_the_conversations_with_a_tokenizer_of_its_own(tmp_path:
     made = recipe(tmp_path)
     build_foreign_encoder(write_foreign(tmp_path / "base"), None, tmp_path / "start")
     file = tmp_path / "start" / "tokenizer.json"
-    rows = prepare_rows(made, taken_again(made, None), WindowEncoder(file, made.windows))
+    rows = window_rows(made, take(made, None)[0], WindowEncoder(file, made.windows))
     tokenizer = Tokenizer.from_file(str(file))
-    said = {" ".join(map(tokenizer.id_to_token, ids)) for ids in rows["input_ids"]}
+    said = {" ".join(map(tokenizer.id_to_token, row["input_ids"])) for row in rows}
     assert said == {
         "[CLS] <|user|> please fix my code today [SEP]",
         "[CLS] <|user|> fix my code please <|assistant|> today <|user|> i feel alone [SEP]",

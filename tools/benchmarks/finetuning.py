@@ -23,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -110,12 +109,12 @@ class Judge:
 
     def compare(
         self, metric: Callable[..., float], before: Any, after: Any
-    ) -> tuple[float, float, metrics.Estimate]:
+    ) -> tuple[float, float, dict[str, Any]]:
         def difference(truth: Any, old: Any, new: Any) -> float:
             return metric(truth, new) - metric(truth, old)
 
         columns = (self.truth, before, after)
-        change = metrics.bootstrap(difference, *columns, groups=self.groups)
+        change = metrics.estimate(difference, *columns, groups=self.groups)
         return metric(self.truth, before), metric(self.truth, after), change
 
 
@@ -141,7 +140,7 @@ def measure(judges: dict[str, Judge], before: Any, after: Any) -> dict[str, Any]
         if of in judges:
             columns = before[of][which], after[of][which]
             old, new, change = judges[of].compare(metric, *columns)
-            figures[name] = {"base": old, "new": new, "change": asdict(change)}
+            figures[name] = {"base": old, "new": new, "change": change}
     return figures
 
 

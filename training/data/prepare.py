@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,110 +21,129 @@ from affectlib.finetuning.user_file import read_labelled_file
 from affectlib.model.encoding import EncodedWindow, WindowEncoder
 from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, OUTPUTS
 from training.config import Recipe, SourceSettings
+from training.data import sources
 from training.data.augment import Augmenter, wrap_in_task
-from training.data.duplicates import EvaluationIndex
-from training.data.sources import (
-    corpus_part,
-    from_gold,
-    from_silver,
-    from_twin,
-    in_languages,
-    is_held_out,
-    load_manifest,
-    read_corpus,
-    read_rows,
-    read_small_talk,
-    read_source,
-    require_use,
-)
 from training.model.encoder import build_encoder
 
 VOCABULARY_CHARACTERS = 2000
+SHINGLE_WORDS = 8
+MOST_SHARED = 0.3
+
+_WORDS = re.compile(r"\w+")
 Taken: TypeAlias = list[tuple[SourceSettings, LabelledConversation]]
 """The conversations of a recipe, each with the source that it was taken for."""
-Targets: TypeAlias = list[list[float]]
 
 
 def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
-    """Write the training and dev windows, the encoder to start from, and the mixture report.
+    """Write the training windows, the encoder to start from, and the report of the mixture.
 
-    Returns:
-        The report: for each source its conversations, windows, emotional windows, total weight,
-        and what was left out: near-duplicates of evaluation data, and chats of people in it.
+    The report counts what is taken of each source, and what is left out.
     """
     folder = recipe.folder / "prepare"
-    rng = random.Random(recipe.seed)
     torch.manual_seed(recipe.seed)  # what the encoder gets anew, such as its head, is random
-    report: dict[str, Counter[str]] = defaultdict(Counter)
-    taken = take(recipe, data, rng, report)
-    english, foreign = ([*_texts(taken, foreign=which)] for which in (False, True))
-    build_encoder(recipe.encoder, english, foreign, data, folder / "encoder")
+    taken, report = take(recipe, data)
+    texts: dict[bool, list[str]] = {True: [], False: []}
+    for _, labelled in taken:
+        said = (message.content for message in labelled.conversation.messages)
+        english = labelled.row.get("lang", "en") == "en"
+        texts[english] += [text[:VOCABULARY_CHARACTERS] for text in said]
+    build_encoder(recipe.encoder, texts[True], texts[False], data, folder / "encoder")
     encoder = WindowEncoder(folder / "encoder" / "tokenizer.json", recipe.windows)
-    rows = [*_rows(recipe, taken, encoder)]
+    rows = [*window_rows(recipe, taken, encoder)]
     for row in rows:
-        report[row["source"]]["windows"] += 1
-        report[row["source"]]["tokens"] += row["length"]
-        report[row["source"]]["emotional"] += row["targets"][0][OUTPUTS.index(EMOTIONAL)] >= 0.5
-        report[row["source"]]["weight"] += row["weight"]
+        counts = report[row["source"]]
+        counts["windows"] += 1
+        counts["tokens"] += row["length"]
+        counts["emotional"] += row["targets"][0][OUTPUTS.index(EMOTIONAL)] >= 0.5
+        counts["weight"] += row["weight"]
     Dataset.from_list(rows).save_to_disk(str(folder / "train"))
     result = {name: dict(counts) for name, counts in sorted(report.items())}
     (folder / "report.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     return result
 
 
-def prepare_rows(recipe: Recipe, taken: Taken, encoder: WindowEncoder) -> Dataset:
-    """Return the windows of conversations in another encoder's tokens."""
-    return Dataset.from_list([*_rows(recipe, taken, encoder)])
-
-
-def taken_again(recipe: Recipe, data: Path | None) -> Taken:
-    """Return the conversations of a recipe, the same as `prepare` took."""
-    return take(recipe, data, random.Random(recipe.seed), defaultdict(Counter))
-
-
 def training_conversations(recipe: Recipe, data: Path | None) -> list[LabelledConversation]:
     """Return the conversations that the recipe trains on and has labels of."""
-    taken = taken_again(recipe, data)
+    taken, _ = take(recipe, data)
     return [labelled for source, labelled in taken if source.kind != "unlabelled"]
 
 
-def evaluation_conversations(real_dev: bool, data: Path | None) -> Iterator[Conversation]:
+class EvaluationIndex:
+    """Recognises conversations whose user's words occur in others, such as evaluation data.
+
+    They are if a message of at least `SHINGLE_WORDS` words is also one of theirs (letter case and
+    punctuation aside), or if more than `MOST_SHARED` of the runs of so many words are.
+    """
+
+    def __init__(self, conversations: Iterable[Conversation]) -> None:
+        """Index the words of the users."""
+        self._messages: set[int] = set()
+        self._shingles: set[int] = set()
+        for conversation in conversations:
+            for words in _long_messages(conversation):
+                self._messages.add(hash(words))
+                self._shingles.update(_shingles(words))
+
+    def contains(self, conversation: Conversation) -> bool:
+        """Tell whether the conversation is a near-duplicate of an evaluation conversation."""
+        shared = total = 0
+        for words in _long_messages(conversation):
+            if hash(words) in self._messages:
+                return True
+            shingles = _shingles(words)
+            total += len(shingles)
+            shared += len(shingles & self._shingles)
+        return total > 0 and shared / total > MOST_SHARED
+
+
+def _long_messages(conversation: Conversation) -> Iterator[tuple[str, ...]]:
+    """Yield the words of the user's messages that have enough of them."""
+    for message in conversation.user_messages:
+        words = tuple(_WORDS.findall(message.content.lower()))
+        if len(words) >= SHINGLE_WORDS:
+            yield words
+
+
+def _shingles(words: tuple[str, ...]) -> set[int]:
+    last = len(words) - SHINGLE_WORDS
+    return {hash(words[start : start + SHINGLE_WORDS]) for start in range(last + 1)}
+
+
+def evaluation_rows(real_dev: bool, data: Path | None) -> Iterator[dict[str, Any]]:
     """Yield every conversation that may not be trained on.
 
     The corpus's dev and test splits always; the small talk and the public dev and evaluation sets
     if the recipe is calibrated on real transcripts (`real_dev`).
     """
-    for row in read_corpus():
-        if row["split"] != "train":
-            yield from_gold(row, "corpus").conversation
-    if not real_dev:
-        return
-    for row in read_small_talk(data):
-        yield from_gold(row, "small talk").conversation
-    for source in load_manifest().values():
-        if source.use != "train":
-            for row in read_source(source.name, data):
-                yield from_silver(row, source.name).conversation
+    yield from (row for row in sources.read_corpus() if row["split"] != "train")
+    if real_dev:
+        yield from sources.read_small_talk(data)
+        for source in sources.load_manifest().values():
+            if source.use != "train":
+                yield from sources.read_source(source.name, data)
 
 
-def evaluation_writers(real_dev: bool, data: Path | None) -> set[str]:
-    """Return the known writers of conversations that may not be trained on."""
-    if not real_dev:
-        return set()
-    names = [source.name for source in load_manifest().values() if source.use != "train"]
-    rows = (row for name in names for row in read_source(name, data))
-    return {str(row["writer"]) for row in rows if row.get("writer")}
+def evaluation_data(real_dev: bool, data: Path | None) -> tuple[EvaluationIndex, set[str]]:
+    """Return what recognises conversations that may not be trained on, and their known writers."""
+    writers: set[str] = set()
+
+    def conversations() -> Iterator[Conversation]:
+        for row in evaluation_rows(real_dev, data):
+            if row.get("writer"):
+                writers.add(str(row["writer"]))
+            yield sources.from_silver(row, "evaluation").conversation
+
+    return EvaluationIndex(conversations()), writers
 
 
-def take(
-    recipe: Recipe, data: Path | None, rng: random.Random, report: dict[str, Counter[str]]
-) -> Taken:
-    """Read each source, less what evaluation data hold too; the report counts what is left out.
+def take(recipe: Recipe, data: Path | None) -> tuple[Taken, dict[str, Counter[str]]]:
+    """Read each source, less what evaluation data hold too, and report what is left out.
 
     A conversation that two entries of the recipe name is taken once, for the first.
     """
-    index = EvaluationIndex(evaluation_conversations(recipe.real_dev, data))
-    writers = evaluation_writers(recipe.real_dev, data)
+    rng = random.Random(recipe.seed)
+    report: dict[str, Counter[str]] = defaultdict(Counter)
+    index, writers = evaluation_data(recipe.real_dev, data)
     taken: Taken = []
     seen: set[tuple[str, str]] = set()
     for source in recipe.sources:
@@ -139,7 +159,7 @@ def take(
             else:
                 report[labelled.source]["conversations"] += 1
                 taken.append((source, labelled))
-    return taken
+    return taken, report
 
 
 def _read(
@@ -168,25 +188,25 @@ def _conversations_of(source: SourceSettings, data: Path | None) -> list[Labelle
         if source.path is None:
             raise ValueError('source "file" needs a path: set sources.N.path=FILE')
         return [*read_labelled_file(source.path)]
-    require_use(source.name, "train")
-    rows = (*read_rows("annotations.jsonl"), *read_rows("small_talk_labels.jsonl"))
+    sources.require_training(source.name)
+    rows = (*sources.read_rows("annotations.jsonl"), *sources.read_rows("small_talk_labels.jsonl"))
     annotated = {row["id"] for row in rows if row["source"] == source.name}
     return [
-        from_silver(row, source.name)
-        for row in read_source(source.name, data)
-        if in_languages(row)
+        sources.from_silver(row, source.name)
+        for row in sources.read_source(source.name, data)
+        if sources.in_languages(row)
         and row["id"] not in annotated
-        and not is_held_out(source.name, row["id"])
+        and not sources.is_held_out(source.name, row["id"])
     ]
 
 
 def _read_parts(parts: Sequence[str] | None) -> Iterator[LabelledConversation]:
-    rows = read_corpus("train")
-    if unknown := {*(parts or ())} - {corpus_part(row["id"]) for row in rows}:
+    rows = sources.read_corpus("train")
+    if unknown := {*(parts or ())} - {sources.corpus_part(row["id"]) for row in rows}:
         raise ValueError(f"the corpus has no training part {', '.join(sorted(unknown))}")
     for row in rows:
-        if parts is None or corpus_part(row["id"]) in parts:
-            yield from_gold(row, "corpus")
+        if parts is None or sources.corpus_part(row["id"]) in parts:
+            yield sources.from_gold(row, "corpus")
 
 
 def _read_annotated(
@@ -194,7 +214,7 @@ def _read_annotated(
 ) -> Iterator[LabelledConversation]:
     labels: dict[str, dict[str, Any]] = defaultdict(dict)
     known = set()
-    for row in read_rows("annotations.jsonl"):
+    for row in sources.read_rows("annotations.jsonl"):
         part = row.get("part", row["source"])
         known.add(part)
         if parts is None or part in parts:
@@ -202,17 +222,17 @@ def _read_annotated(
     if unknown := {*(parts or ())} - known:
         raise ValueError(f"no row of {', '.join(sorted(unknown))} is annotated")
     for name, row in _rows_of(labels, data):
-        yield from_gold({**row, "labels": labels[name][row["id"]]}, f"{name}_annotated")
+        yield sources.from_gold({**row, "labels": labels[name][row["id"]]}, f"{name}_annotated")
 
 
 def twin_conversations(data: Path | None) -> Iterator[LabelledConversation]:
     """Yield real chats with turns that were written anew."""
     twins: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
-    for twin in read_rows("twins.jsonl"):
+    for twin in sources.read_rows("twins.jsonl"):
         twins[twin["source"]][twin["of"]].append(twin)
     for name, row in _rows_of(twins, data):
         for twin in twins[name][row["id"]]:
-            yield from_twin(row, twin)
+            yield sources.from_twin(row, twin)
 
 
 def _rows_of(
@@ -220,48 +240,26 @@ def _rows_of(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the wanted rows of public sets, but those that are kept for measuring."""
     for name, ids in wanted.items():
-        require_use(name, "train")
-        for row in read_source(name, data):
-            if row["id"] in ids and not is_held_out(name, row["id"]):
+        sources.require_training(name)
+        for row in sources.read_source(name, data):
+            if row["id"] in ids and not sources.is_held_out(name, row["id"]):
                 yield name, row
 
 
-def _texts(taken: Taken, *, foreign: bool) -> Iterator[str]:
-    """Yield the messages that are in English, or those that are in another language."""
-    for _, labelled in taken:
-        if (labelled.row.get("lang", "en") != "en") == foreign:
-            for message in labelled.conversation.messages:
-                yield message.content[:VOCABULARY_CHARACTERS]
-
-
-def _rows(recipe: Recipe, taken: Taken, encoder: WindowEncoder) -> Iterator[dict[str, Any]]:
+def window_rows(recipe: Recipe, taken: Taken, encoder: WindowEncoder) -> Iterator[dict[str, Any]]:
     """Yield the windows of conversations, and of copies of them that are written otherwise."""
     others = [labelled for source, labelled in taken if source.kind == "gold"]
     augmenter = Augmenter(recipe.augment, others, random.Random(recipe.seed))
-    for source, labelled in taken:
-        yield from _rows_of_one(labelled, source, encoder, augmenter)
-
-
-def _rows_of_one(
-    labelled: LabelledConversation,
-    source: SourceSettings,
-    encoder: WindowEncoder,
-    augmenter: Augmenter,
-) -> Iterator[dict[str, Any]]:
-    language = labelled.row.get("lang", "en")
-    for copy in range(source.copies):
+    for source, labelled, copy in ((*x, copy) for x in taken for copy in range(x[0].copies)):
+        language = labelled.row.get("lang", "en")
         beside = copy > 0 or (source.kind == "gold" and augmenter.draws_beside())
         chat = augmenter.surround(labelled, language) if beside else labelled
-        read = augmenter.rewrite(chat.conversation, language)
-        (windows,) = encoder.encode([read])
+        (windows,) = encoder.encode([augmenter.rewrite(chat.conversation, language)])
         for window in windows:
-            targets = np.array(window_targets(chat, window, known=source.kind != "unlabelled"))
-            if not source.assistant_cues:
-                targets[:, [OUTPUTS.index(cue) for cue in ASSISTANT_CUES]] = UNKNOWN
             yield {
                 "input_ids": window.ids,
                 "turns": window.turns,
-                "targets": targets.tolist(),
+                "targets": _targets(chat, window, source),
                 "keys": _keys(chat, window, alone=len(windows) == 1),
                 "weight": source.weight,
                 "source": labelled.source,
@@ -272,16 +270,19 @@ def _rows_of_one(
             }
 
 
-def window_targets(
-    labelled: LabelledConversation, window: EncodedWindow, *, known: bool = True
-) -> Targets:
+def _targets(
+    labelled: LabelledConversation, window: EncodedWindow, source: SourceSettings
+) -> list[list[float]]:
     """Return the targets of a window and of its messages, shape ``[1 + messages, outputs]``."""
-    if not known:
-        return [[UNKNOWN] * len(OUTPUTS)] * (1 + len(window.messages))
-    targets = labelled.targets()
     unknown = [UNKNOWN] * len(OUTPUTS)
-    of_messages = [targets.get(place, unknown) for place in window.messages]
-    return [labelled.whole_targets(window.messages), *of_messages]
+    if source.kind == "unlabelled":
+        return [unknown] * (1 + len(window.messages))
+    of_messages = labelled.targets()
+    rows = [of_messages.get(place, unknown) for place in window.messages]
+    targets = np.array([labelled.whole_targets(window.messages), *rows])
+    if not source.assistant_cues:
+        targets[:, [OUTPUTS.index(cue) for cue in ASSISTANT_CUES]] = UNKNOWN
+    return targets.tolist()
 
 
 def _keys(labelled: LabelledConversation, window: EncodedWindow, *, alone: bool) -> list[int]:

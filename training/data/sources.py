@@ -39,10 +39,7 @@ _CODES = {cue.code: cue.name for cue in CUES.values()}
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A set that is not in the repository, as one line of the manifest gives it.
-
-    `training/data/README.md` says what the fields are.
-    """
+    """A line of the manifest, as `training/data/README.md` describes it."""
 
     name: str
     use: str
@@ -74,16 +71,15 @@ def find_source(name: str) -> Source:
         raise ValueError(f"unknown source {name!r}; there are {known}") from None
 
 
-def require_use(name: str, use: str) -> Source:
-    """Return a source if it may be used so; a `ValueError` names those that may."""
+def require_training(name: str) -> None:
+    """Raise a `ValueError` that names other sources if one may not be used for training."""
     source = find_source(name)
-    if source.use != use:
-        known = ", ".join(s.name for s in load_manifest().values() if s.use == use)
+    if source.use != "train":
+        known = ", ".join(s.name for s in load_manifest().values() if s.use == "train")
         raise ValueError(
-            f"source {name!r} is for {source.use}, it may not be used for {use}; "
+            f"source {name!r} is for {source.use}, it may not be used for training; "
             f"those that may are {known}"
         )
-    return source
 
 
 def read_source(name: str, data: Path | None) -> Iterator[dict[str, Any]]:
@@ -112,22 +108,15 @@ def read_source(name: str, data: Path | None) -> Iterator[dict[str, Any]]:
 
 
 def read_corpus(split: str | None = None) -> list[dict[str, Any]]:
-    """Return the rows of a split of our own corpus, or of all.
-
-    A contrast pair is named within its part of the corpus in the file; here the part is put before.
-    """
-    rows = _read_corpus()
-    splits = {row["split"] for row in rows}
-    if split is not None and split not in splits:
-        raise ValueError(f"the corpus has no split {split!r}; it has {', '.join(sorted(splits))}")
-    return [{**row} for row in rows if split is None or row["split"] == split]
+    """Return the rows of a split of our own corpus, or of all."""
+    return [{**row} for row in _read_corpus() if split in (None, row["split"])]
 
 
 @cache
 def _read_corpus() -> tuple[dict[str, Any], ...]:
     rows = tuple(read_rows("corpus.jsonl"))
     for row in rows:
-        if row["pair"]:
+        if row["pair"]:  # named within its part of the corpus in the file
             row["pair"] = f"{corpus_part(row['id'])}:{row['pair']}"
     return rows
 
@@ -157,10 +146,7 @@ def read_small_talk(data: Path | None) -> list[dict[str, Any]]:
 
 
 def read_rows(file: str | Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a file of JSON lines; text names one of our own in `training/data`.
-
-    Those of labels have the ``id``, ``source`` and ``labels`` of rows of public sets, and no texts.
-    """
+    """Yield the rows of a file of JSON lines; text names one of our own in `training/data`."""
     path = DATA / file if isinstance(file, str) else file
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as lines:
@@ -174,12 +160,7 @@ def in_languages(row: Mapping[str, Any]) -> bool:
 
 
 def from_gold(row: Mapping[str, Any], source: str) -> LabelledConversation:
-    """Turn an annotated row into a labelled conversation.
-
-    Its labels have ``charge``, ``cues`` and ``turns`` (numbers of the charged user turns), and
-    optionally ``charges`` (by the number of the user turn its charge, or the least and the highest
-    that it can have; 0 where there is none), ``turn_cues`` and ``themes``.
-    """
+    """Turn an annotated row into a labelled conversation; see `training/data/README.md`."""
     conversation = parse_conversation(said_by_user(row["messages"]), id=row["id"])
     labels = row["labels"]
     user = [i for i, m in enumerate(conversation.messages) if m.role == "user"]

@@ -34,10 +34,7 @@ Floats = NDArray[np.float64]
 def tfidf(
     examples: Sequence[Conversation], labels: Sequence[bool], conversations: Sequence[Conversation]
 ) -> Floats:
-    """Return the probability by TF-IDF of the user's words and characters.
-
-    A logistic regression is fitted on examples and their labels, whether each is emotional.
-    """
+    """Return the probability by TF-IDF of words and characters, and a logistic regression."""
     words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     characters = TfidfVectorizer(
         analyzer="char_wb", ngram_range=(3, 5), min_df=3, sublinear_tf=True, max_features=200_000

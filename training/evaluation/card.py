@@ -3,8 +3,7 @@
     python -m training.evaluation.card RESULTS.json [--model NAME_OR_FOLDER] [-o FOLDER]
         [--readme README.md]
 
-writes the card and its diagram into a folder (that of the artifact if none is given), and the short
-table of results between the marks of another file.
+The folder is that of the artifact if none is given; --readme is where the short table goes.
 """
 
 from __future__ import annotations
@@ -28,9 +27,8 @@ from matplotlib.figure import Figure
 
 from affectlib.errors import AffectlibError
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
-from training.config import read_beside
+from training.config import Recipe, read_beside
 from training.evaluation.figures import FEWEST_POSITIVES
-from training.evaluation.metrics import Estimate
 from training.screen.chats import NATURAL, PERSONAL
 
 POINTS = ("balanced", "high_precision", "high_recall")
@@ -39,13 +37,13 @@ DIAGRAM = "reliability.svg"
 MARKS = ("<!-- results -->", "<!-- end of results -->")
 """Between them, another file holds the short table of results."""
 
-TEXT = Path(__file__).with_suffix(".md")
-"""The template of the card."""
+RESULTS = "results.json"
+"""What the step before writes into the folder of a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of the results: what it shows, the headings of its columns, its cells."""
+    """A table of the results."""
 
     title: str
     head: Sequence[str]
@@ -53,8 +51,6 @@ class Table:
 
     def markdown(self) -> str:
         """Return it as Markdown, without the title."""
-        if not self.rows:
-            return "Not measured."
         lines = [self.head, ["---"] * len(self.head), *self.rows]
         return "\n".join("|" + "|".join(str(cell) for cell in line) + "|" for line in lines)
 
@@ -112,10 +108,7 @@ _NO_CONVERSATION = {"n": 0, "emotional": 0}
 
 
 def tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
-    """Yield the tables of the results with their names, in the order in which they are printed.
-
-    What was not measured has none.
-    """
+    """Yield the tables of what was measured with their names, in the order of printing."""
     measured = {**results, "targets": results, "points": results.get("groups")}
     for name, declared in _TABLES.items():
         if values := measured.get(name):
@@ -129,8 +122,7 @@ def _table(
 ) -> Table:
     """Return the table of values by name, or in a list if they have none.
 
-    The columns say by heading where the figure is in the values: keys with dots between them. With
-    two headings of names, the values lie in a mapping within the other.
+    With two headings of names, the values lie in a mapping within the other.
     """
     listed = values if isinstance(values, list) else [values]
     rows: list[tuple[tuple[str, ...], Any]] = [((), own) for own in listed]
@@ -147,8 +139,11 @@ def _table(
 def _cell(value: Any) -> str:
     """Return a value as text: an estimate with its interval, a dash for what is not there."""
     if isinstance(value, Mapping):
-        estimate = Estimate(**value)
-        return "-" if math.isnan(estimate.value) else str(estimate)
+        if math.isnan(value["value"]):
+            return "-"
+        known = not math.isnan(value["low"])
+        interval = f" ({value['low']:.3f}–{value['high']:.3f})" if known else ""
+        return f"{value['value']:.3f}{interval}"
     return "-" if value is None else str(value)
 
 
@@ -164,12 +159,9 @@ def _targets(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _points(groups: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: groups[name] for name in POINT_GROUPS if name in groups}
     return {
-        point: {
-            name: {**groups[name][point], "n": groups[name]["n"]}
-            for name in POINT_GROUPS
-            if point in groups.get(name, {})
-        }
+        point: {n: {**own[point], "n": own["n"]} for n, own in shown.items() if point in own}
         for point in POINTS
     }
 
@@ -201,12 +193,12 @@ def _trade_off(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dict[str
     return shown
 
 
-def _left(found: Mapping[str, Any]) -> dict[str, str | None]:
+def _left(found: Mapping[str, Any]) -> dict[str, str]:
     """Return, as text, what a screen leaves to the encoder, and loses, with its upper ends."""
-    losses = {name: loss for name, loss in found.items() if isinstance(loss, Mapping)}
-    shown: dict[str, str | None] = {
-        name: f"{loss['hits']} of {loss['of']:,} (up to {loss['most']:.2%})" if loss["of"] else None
-        for name, loss in losses.items()
+    shown = {
+        name: f"{loss['hits']} of {loss['of']:,} (up to {loss['most']:.2%})"
+        for name, loss in found.items()
+        if isinstance(loss, Mapping) and loss["of"]
     }
     shown["conversations"] = f"{found['conversations']:,}"
     if found["conversations"]:
@@ -247,43 +239,39 @@ def write(results: Path, artifact: Artifact, folder: Path) -> Path:
     return path
 
 
-class _NotMeasured(jinja2.Undefined):
-    """What is shown in the place of figures that were not measured."""
+def write_of_run(recipe: Recipe, _: Path | None) -> dict[str, str]:
+    """Write the card of a run's artifact."""
+    folder = recipe.folder / "artifact"
+    return {"card": str(write(recipe.folder / RESULTS, load_artifact(folder), folder))}
 
+
+class _NotMeasured(jinja2.Undefined):
     def __str__(self) -> str:
-        """Say so."""
         return "Not measured."
 
 
 def render(results: Mapping[str, Any], artifact: Artifact) -> str:
     """Return the card's text; what was not measured is said to be so."""
-    own = [
-        f"{name}: {counts['conversations']:,} conversations, {counts['emotional']:,} of them "
-        f"charged ({counts['emotional'] / counts['conversations']:.0%})"
-        for name, counts in results.get("own_data", {}).items()
-    ]
-    licence = None if own else "apache-2.0"
+    own_data = results.get("own_data", {})
     template = jinja2.Template(
-        TEXT.read_text(encoding="utf-8"),
+        Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
         undefined=_NotMeasured,
         trim_blocks=True,
         keep_trailing_newline=True,
     )
     text = template.render(
         {name: table.markdown() for name, table in tables(results)},
-        header=header(artifact, results.get("groups", {}), licence=licence),
+        header=header(artifact, results.get("groups", {}), bool(own_data)),
         artifact=artifact,
         config=json.loads(artifact.file("config.json").read_text(encoding="utf-8")),
-        training_data=_training_data(results.get("training_data", {})),
-        own_data="; ".join(own),
+        training_data=results.get("training_data"),
+        own_data=own_data,
         room=results.get("screen", {}).get("room"),
     )
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-def header(
-    artifact: Artifact, groups: Mapping[str, Any], *, licence: str | None = "apache-2.0"
-) -> str:
+def header(artifact: Artifact, groups: Mapping[str, Any], own_data: bool = False) -> str:
     """Return the head of the card, which hubs read, with figures of some dev conversations."""
     head = _DECLARED["head"]
     results: list[dict[str, Any]] = []
@@ -298,7 +286,7 @@ def header(
     base = artifact.description.get("base_model")
     hub_id = isinstance(base, str) and re.fullmatch(r"[\w-]+/[\w.-]+", base)
     values = {
-        "license": licence,
+        "license": None if own_data else "apache-2.0",
         "language": list(artifact.description["languages"]),
         **head["about"],
         "base_model": base if hub_id else None,
@@ -308,17 +296,6 @@ def header(
     }
     said = {name: value for name, value in values.items() if value}
     return f"---\n{yaml.safe_dump(said, sort_keys=False, allow_unicode=True)}---\n"
-
-
-def _training_data(report: Mapping[str, Any]) -> str:
-    """Return the table of what a run was trained on."""
-    figures = ("conversations", "windows", "emotional")
-    left_out = ("near_duplicates", "same_writers")
-    rows = [
-        [name, *(counts.get(f, 0) for f in figures), sum(counts.get(f, 0) for f in left_out)]
-        for name, counts in report.items()
-    ]
-    return Table("Training data", ["source", *figures, "left out"], rows).markdown()
 
 
 def short_table(results: Mapping[str, Any]) -> str:

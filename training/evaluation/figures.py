@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +17,8 @@ from affectlib.model.recalibration import FEWEST, Rows, fit_line
 from affectlib.taxonomy import CUES, EMOTIONAL, THEMES
 from training.data.sources import LANGUAGES
 from training.evaluation import metrics
-from training.evaluation.judged import (
-    GROUPS,
-    STUDY_SOURCES,
-    Floats,
-    Judged,
-    Reader,
-    calibrations,
-    clusters,
-    labels,
-    probabilities,
-)
-from training.evaluation.metrics import Estimate, estimate, percentiles, proportion
-from training.model.calibrate import shows
+from training.evaluation.judged import GROUPS, STUDY_SOURCES, Floats, Judged, Reader
+from training.evaluation.metrics import estimate, proportion, summary
 
 MAIN_GROUPS = ("shared logs", "studies", "corpus dev")
 """The groups by which recipes are chosen."""
@@ -41,8 +29,26 @@ LABELS = 100
 DRAWS = 200
 BATCH_TOKENS = 4096
 
-Found: TypeAlias = tuple[float | None, bool, float]
-"""A conversation's probability of an output (None if there is none), the truth, the threshold."""
+
+def labels(judged: Sequence[Judged]) -> NDArray[np.int64]:
+    """Return 1 for each conversation that is emotional by annotation, else 0."""
+    return np.array([j.emotional for j in judged], np.int64)
+
+
+def probabilities(judged: Sequence[Judged]) -> Floats:
+    """Return P(emotional) of each conversation."""
+    return np.array([j.probability for j in judged], np.float64)
+
+
+def clusters(judged: Sequence[Judged]) -> NDArray[np.str_]:
+    """Return who wrote each conversation; see `Judged.cluster`."""
+    return np.array([j.cluster for j in judged])
+
+
+def calibrations(judged: Sequence[Judged]) -> NDArray[np.int64]:
+    """Return a number for each conversation that is the same for those of one calibration."""
+    numbers: dict[int, int] = {}
+    return np.array([numbers.setdefault(id(j.calibration), len(numbers)) for j in judged], np.int64)
 
 
 def of_group(judged: Iterable[Judged], name: str) -> list[Judged]:
@@ -53,25 +59,22 @@ def of_group(judged: Iterable[Judged], name: str) -> list[Judged]:
 def choice(judged: Sequence[Judged], *others: Sequence[Judged]) -> dict[str, Any]:
     """Return the figure by which recipes are chosen, and what it is the mean of.
 
-    It is the mean of those in `_CHOICE`, less the sets that are not there. Conversations are
-    resampled, and the studies' by their writers; a difference within the interval is no reason to
-    prefer a recipe. Which conversations are in one fold moves these by chance, average precision
-    most, as it ranks by several calibrations together. So each is the mean over several splits into
-    folds: the others are the same conversations in the same order.
+    A difference within the interval is no reason to prefer a recipe. Which conversations are in one
+    fold moves these by chance, average precision most, as it ranks by several calibrations
+    together. So each is the mean over several splits into folds: the others are the same
+    conversations in the same order.
     """
-    values, draws = [], []
+    draws = []
     result: dict[str, Any] = {}
     for name, (group, metric, columns, clustered) in _CHOICE.items():
         splits = [of_group(split, group) for split in (judged, *others)]
         if splits[0]:
             by_split = [np.stack([column(own) for own in splits], axis=1) for column in columns]
             metric, groups = _mean_over_splits(metric), clustered(splits[0])
-            result[name] = estimate(metric, *by_split, groups=groups)
-            values.append(result[name]["value"])
             draws.append(metrics.draw(metric, *by_split, groups=groups))
-    low, high = metrics.percentiles(np.mean(draws, axis=0))
-    mean = {"value": float(np.mean(values)), "low": low, "high": high, "n": len(judged)}
-    return {"mean": mean, **result}
+            result[name] = summary(metric(*by_split), draws[-1], len(by_split[0]))
+    mean = float(np.mean([found["value"] for found in result.values()]))
+    return {"mean": summary(mean, np.mean(draws, axis=0), len(judged)), **result}
 
 
 def _mean_over_splits(metric: Callable[..., float]) -> Callable[..., float]:
@@ -258,40 +261,25 @@ def corpus_figures(judged: Sequence[Judged]) -> dict[str, Any]:
 
 def cue_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of each cue of whole conversations at its threshold; see `_by_name`."""
-
-    def of(j: Judged, name: str) -> Found:
-        shown = name in (j.scored.labelled.cues or ())
-        probability = j.calibration.probability(j.scored, name) if shows(j.scored, name) else None
-        return probability, shown, j.calibration.cue_thresholds[name]
-
-    return _by_name(judged, CUES, of)
+    return _by_name(judged, CUES)
 
 
 def theme_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of each theme of charged conversations with known themes; see `_by_name`."""
-
-    def of(j: Judged, name: str) -> Found:
-        shown, found = name in (j.scored.labelled.themes or ()), j.calibration
-        return found.probability(j.scored, name), shown, found.theme_thresholds[name]
-
     known = [j for j in judged if j.emotional and j.scored.labelled.themes]
-    return _by_name(known, THEMES, of)
+    return _by_name(known, THEMES)
 
 
-def _by_name(
-    judged: Sequence[Judged], names: Iterable[str], of: Callable[[Judged, str], Found]
-) -> dict[str, Any]:
+def _by_name(judged: Sequence[Judged], names: Iterable[str]) -> dict[str, Any]:
     """Return figures of each output, and macro F1 of those with `FEWEST_POSITIVES` positives."""
     groups, result, columns = clusters(judged), {}, []
     for name in names:
-        rows = [of(j, name) for j in judged]
-        known = np.array([p is not None for p, _, _ in rows], bool)
-        truth = np.array([shown for _, shown, _ in rows], int) * known
+        known = np.array([j.scored.can_show(name) for j in judged], bool)
+        truth = np.array([name in j.scored.named for j in judged], int) * known
         if not truth.any():
             continue
-        scores = np.array([0.0 if p is None else p for p, _, _ in rows])
-        thresholds = np.array([threshold for _, _, threshold in rows])
-        decisions = ((scores >= thresholds) & known).astype(int)
+        scores = np.array([j.calibration.probability(j.scored, name) for j in judged])
+        decisions = np.array([j.calibration.shows(j.scored, name) for j in judged], int) * known
         t, s, d, own = (column[known] for column in (truth, scores, decisions, groups))
         result[name] = {
             "positives": int(truth.sum()),
@@ -359,8 +347,8 @@ def _refitted(truth: NDArray[np.int64], probabilities: Floats) -> dict[str, Any]
             chances.append(_chance_error(refitted))
     if len(errors) < DRAWS / 2:
         return {}
-    mean = Estimate(float(np.mean(errors)), *percentiles(np.array(errors)), len(truth) - LABELS)
-    return {"error": asdict(mean), "chance": float(np.mean(chances))}
+    error = summary(float(np.mean(errors)), np.array(errors), len(truth) - LABELS)
+    return {"error": error, "chance": float(np.mean(chances))}
 
 
 def _bins(truth: NDArray[Any], found: Floats) -> list[dict[str, float]]:
@@ -391,11 +379,6 @@ def agreement(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def sizes(artifact: Artifact) -> dict[str, Any]:
-    """Return the bytes of an artifact's files."""
-    return {"total": sum(p.stat().st_size for p in artifact.folder.iterdir() if p.is_file())}
-
-
 def compare_precision(
     artifact: Artifact, judged: Sequence[Judged], reader: Reader
 ) -> dict[str, Any]:
@@ -403,7 +386,7 @@ def compare_precision(
 
     Without these they are those of the corpus.
     """
-    chosen = [j for j in judged if j.from_logs] or judged
+    chosen = of_group(judged, "shared logs") or judged
     encoded = reader.encoder.encode([j.conversation for j in chosen])
     windows = [window for group in encoded for window in group]
     engines = (reader.engine, load_engine(artifact, engine="torch", device="cpu"))

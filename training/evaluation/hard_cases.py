@@ -1,4 +1,4 @@
-"""Where models of this kind go wrong: altered messages, short chats, long ones, services."""
+"""Where models of this kind go wrong: altered messages, pastes, short chats, length, services."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import random
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
 from affectlib.taxonomy import EMOTIONAL
-from training.data.duplicates import EvaluationIndex
+from training.config import read_beside
+from training.data.prepare import EvaluationIndex
 from training.data.sources import HELD_OUT_TENTH, from_silver, is_held_out, read_rows, read_source
 from training.evaluation.figures import MAIN_GROUPS
 from training.evaluation.judged import GROUPS, STUDIES, Judged, Reader, judge_again
@@ -41,10 +42,11 @@ SAMPLE = 500
 """Conversations of a set at most whose labels are counted."""
 TURNS = (4, 20)
 """User turns of the chats that are put together."""
+Row = Mapping[str, str]
+Rewriting = Callable[[str, random.Random], str]
 Turn = tuple[Message, ...]
 Pool = tuple[str, int]
 """A language, and which calibration judges."""
-T = TypeVar("T")
 
 _TYPOS = 0.06
 _LOOKALIKES = str.maketrans("aeopcxyijsABEKMHOPCTX", "аеорсхуіјѕАВЕКМНОРСТХ")
@@ -86,7 +88,7 @@ def without_punctuation(text: str, rng: random.Random) -> str:
     return " ".join(re.sub(r"(?<!\w)[^\w\s]|[^\w\s](?!\w)", " ", text).split())
 
 
-ALTERATIONS: Mapping[str, Callable[[str, random.Random], str]] = {
+ALTERATIONS: Mapping[str, Rewriting] = {
     "typos": typos,
     "lower case": lambda text, rng: text.lower(),
     "upper case": lambda text, rng: text.upper(),
@@ -106,25 +108,24 @@ ALTERATIONS: Mapping[str, Callable[[str, random.Random], str]] = {
 """Ways to write a message that change nothing for a reader."""
 
 
-def altered(rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+def rewritten(rows: Sequence[Row], name: str, rewrite: Rewriting) -> list[str]:
+    """Return the texts of rows, each rewritten by draws that follow from its id."""
+    seeds = (zlib.crc32(f"{name} {row['id']}".encode()) for row in rows)
+    return [rewrite(row["text"], random.Random(s)) for row, s in zip(rows, seeds, strict=True)]
+
+
+def altered(rows: Sequence[Row]) -> dict[str, list[str]]:
     """Return the messages as they are, in each way altered, and paraphrased."""
-    texts = {"original": [row["text"] for row in rows]}
-    for name, alter in ALTERATIONS.items():
-        texts[name] = [
-            alter(row["text"], random.Random(zlib.crc32(f"{name} {row['id']}".encode())))
-            for row in rows
-        ]
-    return texts | {"paraphrase": [row["paraphrase"] for row in rows]}
+    return {
+        "original": [row["text"] for row in rows],
+        **{name: rewritten(rows, name, alter) for name, alter in ALTERATIONS.items()},
+        "paraphrase": [row["paraphrase"] for row in rows],
+    }
 
 
-def robustness(
-    classifier: AffectClassifier, rows: Sequence[Mapping[str, str]] | None = None
-) -> dict[str, Any]:
-    """Return ``accuracy`` on messages, and how often their label changes when written otherwise.
-
-    That is ``flips``, by alteration, and ``worst``, the highest of them.
-    """
-    rows = rows or [*read_rows(ROBUSTNESS)]
+def robustness(classifier: AffectClassifier) -> dict[str, Any]:
+    """Return ``accuracy`` on messages, and how often their label flips when written otherwise."""
+    rows = [*read_rows(ROBUSTNESS)]
     flags = {name: flags_of(classifier, texts) for name, texts in altered(rows).items()}
     original = flags.pop("original")
     flips = {name: proportion(changed != original) for name, changed in flags.items()}
@@ -135,11 +136,71 @@ def robustness(
     }
 
 
+_BESIDE: Mapping[str, Mapping[str, str]] = read_beside(__file__)
+"""What is put beside a line, by what it is, and the gap between both."""
+
+
+def _numbers(count: int) -> Callable[[random.Random], str]:
+    return lambda rng: " ".join(str(rng.randrange(10_000)) for _ in range(count))
+
+
+def _filled(template: str) -> Callable[[random.Random], str]:
+    return lambda rng: template.format(*(rng.randrange(1, 28) for _ in range(3)))
+
+
+_link = _filled(_BESIDE["link"]["template"])
+
+
+def _before(thing: Callable[[random.Random], str], gap: str) -> Rewriting:
+    return lambda line, rng: f"{thing(rng)}{gap}{line}"
+
+
+def _after(thing: Callable[[random.Random], str], gap: str) -> Rewriting:
+    return lambda line, rng: f"{line}{gap}{thing(rng)}"
+
+
+WRAPPINGS: Mapping[str, Rewriting] = {
+    **{f"{count} numbers before": _before(_numbers(count), " ") for count in (5, 20, 40)},
+    "20 numbers after": _after(_numbers(20), " "),
+    **{
+        f"{name} {side}": put(_filled(thing["template"]), thing["gap"])
+        for name, thing in _BESIDE.items()
+        for side, put in (("before", _before), ("after", _after))
+    },
+    "in a code fence": lambda line, _: f"```\n{line}\n```",
+    "in a comment": lambda line, rng: f"x = {rng.randrange(100)}  # {line}",
+    "in a cell": lambda line, rng: f"{rng.randrange(1000)};{line};{rng.randrange(1000)}",
+    "in a list of links": lambda line, rng: f"- {_link(rng)}\n- {line}\n- {_link(rng)}",
+}
+"""What exports and pastes put beside what a person says, or around it."""
+
+
+def charged_lines() -> list[Row]:
+    """Return the charged lines, English and French, that were written for measuring."""
+    rows = (row for path in (ROBUSTNESS, SHORT_CHATS) for row in read_rows(path))
+    return [row for row in rows if row["label"] == EMOTIONAL]
+
+
+def wrappings(screened: AffectClassifier, unscreened: AffectClassifier) -> dict[str, Any]:
+    """Measure how many charged lines are lost in each wrapping, by the screen and by the encoder.
+
+    These are lines that the encoder finds by themselves.
+    """
+    lines = charged_lines()
+    plain = flags_of(unscreened, [row["text"] for row in lines])
+    found = [row for row, flag in zip(lines, plain, strict=True) if flag]
+    result = {}
+    for name, wrap in WRAPPINGS.items():
+        texts = rewritten(found, name, wrap)
+        encoder, whole = flags_of(unscreened, texts), flags_of(screened, texts)
+        result[name] = {"screen": proportion(encoder & ~whole), "encoder": proportion(~encoder)}
+    return result
+
+
 def short_chats(classifier: AffectClassifier) -> dict[str, dict[str, Any]]:
     """Return accuracy, recall and specificity on chats of one short message, by language."""
     rows = [*read_rows(SHORT_CHATS)]
-    chats = [[{"role": "user", "content": row["text"]}] for row in rows]
-    flagged = flags_of(classifier, chats)
+    flagged = flags_of(classifier, [row["text"] for row in rows])
     charged = np.array([row["label"] == EMOTIONAL for row in rows])
     result = {}
     for code, name in (("en", "English"), ("fr", "French")):
@@ -163,12 +224,13 @@ def shares_flagged(
 ) -> dict[str, Any]:
     """Return the share of conversations labelled emotional, of each set and of all.
 
-    Of each set at most `SAMPLE` are taken, at even distances; of sets that may be trained on, those
-    that are kept from training (`training.data.sources.is_held_out`) and are no near-duplicates of
-    others.
+    Of the unseen ones of each set at most `SAMPLE` are taken, at even distances.
     """
-    chats = {name: spread([*_unseen(name, data)], SAMPLE) for name in sets}
-    flags = {name: flags_of(classifier, own) for name, own in chats.items()}
+    flags = {}
+    for name in sets:
+        chats = [*_unseen(name, data)]
+        places = np.linspace(0, len(chats) - 1, min(SAMPLE, len(chats))).astype(int)
+        flags[name] = flags_of(classifier, [chats[place] for place in places])
     flags = {"all": np.concatenate([*flags.values()]), **flags}
     return {name: proportion(own) for name, own in flags.items()}
 
@@ -187,57 +249,40 @@ def _unseen(name: str, data: Path | None) -> Iterator[Conversation]:
             yield chat
 
 
-def spread(rows: Sequence[T], most: int) -> list[T]:
-    """Return at most so many of the rows, at even distances from the first to the last.
-
-    Example:
-        >>> spread("abcdefg", 4)
-        ['a', 'c', 'e', 'g']
-    """
-    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)
-    return [rows[place] for place in places]
-
-
 FILLINGS: dict[str, Callable[[Judged], bool]] = {
     "shared logs": lambda j: j.at_random and not j.emotional,
     "studies": lambda j: j.source == STUDIES and not j.emotional,
     "tasks of the corpus": lambda j: (
-        j.of_corpus and j.charge == 0 and j.row["labels"]["decoy"] is None
+        j.source == "corpus" and j.charge == 0 and j.row["labels"]["decoy"] is None
     ),
 }
 """Uncharged conversations of whose turns chats are put together."""
 
 
-def long_chats(judged: Sequence[Judged], reader: Reader, seed: int = 0) -> dict[str, Any]:
+def long_chats(judged: Sequence[Judged], reader: Reader) -> dict[str, Any]:
     """Measure what length does: to chats without charge, and to one charged turn among others.
 
     The first charged turn of each charged conversation of the corpus becomes the last but one of 4
     and of 20 turns; the others are drawn from uncharged conversations in the same language and fold
-    (`FILLINGS`), of which there must be 20 turns. The turns next to it are the same in both
-    lengths. Intervals do not allow for how few people the other turns are of.
-
-    Returns:
-        By filling and length: the share of chats flagged with another uncharged turn in the
-        charged one's place (``uncharged``), and the share found with it, as a ``conversation`` and
-        as a ``message``. Fillings without turns enough are left out.
+    (`FILLINGS`). The share of chats flagged with another turn in the charged one's place is
+    ``uncharged``. Intervals do not allow for how few people the other turns are of.
     """
-    charged = [j for j in judged if j.of_corpus and j.emotional and j.charged_turns().any()]
+    ours = (j for j in judged if j.source == "corpus" and j.emotional)
+    charged = [j for j in ours if j.charged_turns().any()]
     result = {}
     for name, fills in FILLINGS.items():
-        pools: dict[Pool, list[Turn]] = defaultdict(list)
-        for j in filter(fills, judged):
-            pools[_pool(j)] += [_turn(j, place) for place in j.scored.user_places]
+        pools = _pools(filter(fills, judged))
         chosen = [j for j in charged if len(pools[_pool(j)]) >= max(TURNS)]
         if chosen:
-            result[name] = _among(chosen, pools, reader, seed)
+            result[name] = _among(chosen, pools, reader)
     return result
 
 
 def _among(
-    charged: Sequence[Judged], pools: Mapping[Pool, Sequence[Turn]], reader: Reader, seed: int
+    charged: Sequence[Judged], pools: Mapping[Pool, Sequence[Turn]], reader: Reader
 ) -> dict[str, dict[str, Any]]:
     """Return the figures by length of charged turns among those of a pool."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     own = [pools[_pool(j)] for j in charged]
     around = [[x[i] for i in generator.permutation(len(x))[: max(TURNS)]] for x in own]
     figures = {}
@@ -261,28 +306,17 @@ def _among(
     return figures
 
 
-def consistency(judged: Sequence[Judged], reader: Reader, seed: int = 0) -> dict[str, Any]:
+def consistency(judged: Sequence[Judged], reader: Reader) -> dict[str, Any]:
     """Measure whether a conversation and its parts are judged alike, at ``balanced``.
 
     One exchange of the corpus is added at the end of each conversation, in the same language and
-    fold: a calm one, of a task, or a charged one.
-
-    Returns:
-        By set of conversations: how many are flagged where no message of the user is, or
-        the other way round (``disagree``); how many that were not flagged are with a calm exchange
-        (``raised``), and how many that were flagged are not (``lowered``); and how many that were
-        not flagged are with a charged exchange (``found``).
+    fold: a calm one, of a task, or a charged one. ``disagree`` are those that are flagged where no
+    message of the user is, or the other way round.
     """
-    generator = np.random.default_rng(seed)
-    calm: dict[Pool, list[Turn]] = defaultdict(list)
-    charged: dict[Pool, list[Turn]] = defaultdict(list)
-    for j in (j for j in judged if j.of_corpus):
-        places = np.array(j.scored.user_places)
-        if FILLINGS["tasks of the corpus"](j):
-            calm[_pool(j)] += [_turn(j, place) for place in places.tolist()]
-        elif j.emotional:
-            marked = places[j.charged_turns()].tolist()
-            charged[_pool(j)] += [_turn(j, place) for place in marked]
+    generator = np.random.default_rng(0)
+    calm = _pools(filter(FILLINGS["tasks of the corpus"], judged))
+    ours = (j for j in judged if j.source == "corpus" and j.emotional)
+    charged = _pools(ours, charged=True)
     own = [j for j in judged if calm[_pool(j)] and charged[_pool(j)]]
     before = np.array([j.flagged("balanced") for j in own])
     messages = np.array([j.flagged_turns("balanced").any() for j in own])
@@ -311,6 +345,16 @@ def consistency(judged: Sequence[Judged], reader: Reader, seed: int = 0) -> dict
 
 def _pool(judged: Judged) -> Pool:
     return judged.language, id(judged.calibration)
+
+
+def _pools(judged: Iterable[Judged], *, charged: bool = False) -> dict[Pool, list[Turn]]:
+    """Return the turns of conversations by pool, all or the charged ones."""
+    pools: dict[Pool, list[Turn]] = defaultdict(list)
+    for j in judged:
+        for place, flag in zip(j.scored.user_places, j.charged_turns(), strict=True):
+            if flag or not charged:
+                pools[_pool(j)].append(_turn(j, place))
+    return pools
 
 
 def _turn(judged: Judged, index: int) -> Turn:

@@ -22,7 +22,6 @@ from affectlib.model.reference import Reference, reference_of
 from affectlib.model.scoring import Scores, WindowCache, score
 from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import CHARGES, OUTPUTS, THEMES
-from training.config import CalibrateSettings
 from training.data.sources import from_gold, in_languages, read_corpus, read_dev_labels, read_source
 from training.model.calibrate import FEWEST_POSITIVES, Calibration, Kind, ScoredConversation, fit
 
@@ -69,10 +68,7 @@ def uncalibrated(folder: Path, windows: WindowSettings = WindowSettings()) -> Ar
     )
 
 
-def _kind(source: str) -> Kind:
-    if source == STUDIES:
-        return "personal"
-    return "logs" if source in LOGS else "corpus"
+_KINDS: dict[str, Kind] = {**dict.fromkeys(LOGS, "logs"), STUDIES: "personal"}
 
 
 class Reader:
@@ -106,7 +102,7 @@ class Reader:
         """Score conversations; those of which nothing can be read are left out."""
         found = self.scores([c.conversation for c in conversations])
         scored = [
-            ScoredConversation(labelled, own, _kind(labelled.source))
+            ScoredConversation(labelled, own, _KINDS.get(labelled.source, "corpus"))
             for labelled, own in zip(conversations, found, strict=True)
         ]
         return [s for s in scored if s.user_places]
@@ -114,10 +110,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A conversation with what a calibration that never saw it makes of it.
-
-    That is P(emotional) of the conversation, and of each user message that was read (``turns``).
-    """
+    """A conversation with its P(emotional), and that of each user message that was read."""
 
     scored: ScoredConversation
     calibration: Calibration
@@ -150,19 +143,9 @@ class Judged:
         return self.scored.labelled.source
 
     @property
-    def from_logs(self) -> bool:
-        """Whether it is of the shared logs."""
-        return self.source in LOGS
-
-    @property
     def at_random(self) -> bool:
         """Whether it is a shared log that was drawn at random."""
-        return self.from_logs and self.row["pool"] == "random"
-
-    @property
-    def of_corpus(self) -> bool:
-        """Whether it was written for our corpus."""
-        return self.source == "corpus"
+        return self.source in LOGS and self.row["pool"] == "random"
 
     @property
     def language(self) -> str:
@@ -190,28 +173,25 @@ class Judged:
 
 
 GROUPS: dict[str, Callable[[Judged], bool]] = {
-    "shared logs": lambda j: j.from_logs,
+    "shared logs": lambda j: j.source in LOGS,
     "shared logs: random half": lambda j: j.at_random,
     "shared logs: ShareGPT": lambda j: j.source == LOGS[0],
     "shared logs: Arena, WildChat": lambda j: j.source == LOGS[1],
     "studies": lambda j: j.source == STUDIES,
     "studies: English": lambda j: j.source == STUDIES and j.language == "en",
-    "corpus dev": lambda j: j.of_corpus,
-    "corpus dev: English": lambda j: j.of_corpus and j.language == "en",
-    "corpus dev: French": lambda j: j.of_corpus and j.language == "fr",
+    "corpus dev": lambda j: j.source == "corpus",
+    "corpus dev: English": lambda j: j.source == "corpus" and j.language == "en",
+    "corpus dev: French": lambda j: j.source == "corpus" and j.language == "fr",
     "all dev: es, de, it, pt": lambda j: j.language in OTHER_LANGUAGES,
 }
 """The groups of conversations that are reported by themselves."""
 
 
-def judge(
-    scored: Sequence[ScoredConversation], settings: CalibrateSettings, seed: int = 0
-) -> list[Judged]:
+def judge(scored: Sequence[ScoredConversation], seed: int = 0) -> list[Judged]:
     """Judge each conversation by a calibration that was fitted without its fold.
 
     Conversations in other languages than `LANGUAGES` are judged, but have no say in it. Folds keep
-    the chats of a person and contrast pairs together, and spread the emotional ones of each set
-    evenly.
+    the chats of a person and contrast pairs together.
     """
     rows = [s.labelled.row for s in scored]
     groups = [
@@ -222,7 +202,7 @@ def judge(
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     judged: dict[int, Judged] = {}
     for others, own in folds.split(strata, strata, groups):
-        calibration = fit(with_a_say([scored[place] for place in others]), settings)
+        calibration = fit(with_a_say([scored[place] for place in others]))
         judged |= {place: judge_by(scored[place], calibration) for place in own}
     return [judged[place] for place in range(len(scored))]
 
@@ -278,20 +258,14 @@ def judge_again(
     ]
 
 
-def measured(judged: Iterable[Judged], points: Iterable[str]) -> dict[str, dict[str, Any]]:
+def measured(judged: Sequence[Judged], points: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Count what is right and wrong on chats of real people, for ``affect.json``.
 
-    False alarms in the shared logs are counted on those that were drawn at random: the others were
-    chosen for being like emotional ones, and give more than a natural collection does.
-
-    Returns:
-        By operating point: ``conversation`` and ``message`` (of the user) of the shared logs;
-        ``studies``, conversations of the studies; and ``themes``, by name, of both where they are
-        labelled emotional. Nothing if one of both labels is missing.
+    That is nothing if one of both labels is missing. False alarms in the shared logs are counted on
+    those that were drawn at random: the others were chosen for being like emotional ones.
     """
-    judged = list(judged)
     sets = {
-        "logs": [j for j in judged if j.from_logs],
+        "logs": [j for j in judged if j.source in LOGS],
         "random": [j for j in judged if j.at_random],
         "studies": [j for j in judged if j.source == STUDIES],
     }
@@ -317,20 +291,12 @@ def measured(judged: Iterable[Judged], points: Iterable[str]) -> dict[str, dict[
 
 
 def _theme_counts(flagged: Sequence[Judged]) -> dict[str, dict[str, int]]:
-    """Count what is right and wrong of each theme, where it is known and common enough.
-
-    What is labelled emotional and is not has no theme.
-    """
+    """Count what is right and wrong of each theme, where it is known and common enough."""
+    # What is labelled emotional and is not has no theme.
     known = [j for j in flagged if j.scored.labelled.themes or not j.emotional]
     counts = {}
     for name in THEMES:
-        found = [
-            (
-                j.calibration.probability(j.scored, name) >= j.calibration.theme_thresholds[name],
-                name in (j.scored.labelled.themes or ()),
-            )
-            for j in known
-        ]
+        found = [(j.calibration.shows(j.scored, name), name in j.scored.named) for j in known]
         own = _counts(found, found)
         if own["true_positives"] + own["false_negatives"] >= FEWEST_POSITIVES:
             counts[name] = own
@@ -354,32 +320,6 @@ def _counts(
 def reference_for(scored: Sequence[ScoredConversation], calibration: Calibration) -> Reference:
     """Return what the transcripts of real people look like that a model is measured on."""
     real = [s for s in scored if s.labelled.source in (*LOGS, STUDIES)] or scored
-    return reference_of(
-        (
-            str(s.labelled.row.get("source", s.labelled.source)),
-            s.labelled.conversation,
-            calibration.probability(s),
-        )
-        for s in real
-    )
-
-
-def labels(judged: Sequence[Judged]) -> NDArray[np.int64]:
-    """Return 1 for each conversation that is emotional by annotation, else 0."""
-    return np.array([j.emotional for j in judged], np.int64)
-
-
-def probabilities(judged: Sequence[Judged]) -> Floats:
-    """Return P(emotional) of each conversation."""
-    return np.array([j.probability for j in judged], np.float64)
-
-
-def clusters(judged: Sequence[Judged]) -> NDArray[np.str_]:
-    """Return who wrote each conversation; see `Judged.cluster`."""
-    return np.array([j.cluster for j in judged])
-
-
-def calibrations(judged: Sequence[Judged]) -> NDArray[np.int64]:
-    """Return a number for each conversation that is the same for those of one calibration."""
-    numbers: dict[int, int] = {}
-    return np.array([numbers.setdefault(id(j.calibration), len(numbers)) for j in judged], np.int64)
+    names = (str(s.labelled.row.get("source", s.labelled.source)) for s in real)
+    chats = (s.labelled.conversation for s in real)
+    return reference_of(zip(names, chats, map(calibration.probability, real), strict=True))

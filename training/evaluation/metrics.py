@@ -7,8 +7,7 @@ here, so that it works offline.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from math import isnan, nan
+from math import nan
 from typing import Any, TypeAlias
 
 import datasets
@@ -21,21 +20,6 @@ from sklearn.metrics import average_precision_score, cohen_kappa_score
 Column: TypeAlias = Sequence[Any] | NDArray[Any]
 BINS = 15
 RESAMPLES = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure with its 95 % interval and the number of examples."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        """Format as ``0.912 (0.885–0.934)``, without an interval where there is none."""
-        interval = "" if isnan(self.low) else f" ({self.low:.3f}–{self.high:.3f})"
-        return f"{self.value:.3f}{interval}"
 
 
 class Ranking(evaluate.Metric):  # type: ignore[misc]
@@ -147,18 +131,14 @@ def recall_at(least: float) -> Callable[..., float]:
 
 
 def draw(
-    metric: Callable[..., float],
-    *columns: Column,
-    groups: Column | None = None,
-    seed: int = 0,
-    resamples: int | None = None,
+    metric: Callable[..., float], *columns: Column, groups: Column | None = None
 ) -> NDArray[np.float64]:
-    """Return a metric's values on bootstrap resamples; see `bootstrap`."""
+    """Return a metric's values on `RESAMPLES` bootstrap resamples; see `estimate`."""
     arrays = [np.asarray(column) for column in columns]
     n = len(arrays[0])
     members = [] if groups is None else _members(groups)
-    generator = np.random.default_rng(seed)
-    values = np.empty(resamples or RESAMPLES)
+    generator = np.random.default_rng(0)
+    values = np.empty(RESAMPLES)
     for resample in range(len(values)):
         if 0 < len(members) < n:
             drawn = generator.integers(0, len(members), len(members))
@@ -169,57 +149,47 @@ def draw(
     return values
 
 
-def bootstrap(
-    metric: Callable[..., float], *columns: Column, groups: Column | None = None, **how: Any
-) -> Estimate:
-    """Return a metric of columns with its 95 % percentile bootstrap interval.
-
-    Rows are resampled, or whole groups (Field and Welsh 2007, "Bootstrapping clustered data"), such
-    as the turns of a person. Resamples in which the metric is NaN are left out.
-    """
-    arrays = [np.asarray(column) for column in columns]
-    found = draw(metric, *arrays, groups=groups, **how)
-    return Estimate(metric(*arrays), *percentiles(found), len(arrays[0]))
-
-
-def percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the 95 % interval of values of resamples; NaN where all are alike."""
-    defined = values[~np.isnan(values)]
-    if not len(defined) or np.ptp(defined) == 0:
-        return nan, nan
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return float(low), float(high)
-
-
 def _members(groups: Column) -> list[NDArray[np.intp]]:
     """Return the rows of each group."""
     _, group_of, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     return np.split(np.argsort(group_of, kind="stable"), np.cumsum(sizes)[:-1])
 
 
-def interval_of(hits: NDArray[Any], groups: NDArray[Any] | None = None) -> Estimate:
+def estimate(
+    metric: Callable[..., float], *columns: Column, groups: Column | None = None
+) -> dict[str, Any]:
+    """Return a metric of columns with its 95 % percentile bootstrap interval.
+
+    Rows are resampled, or whole groups (Field and Welsh 2007, "Bootstrapping clustered data"), such
+    as the turns of a person. Resamples in which the metric is NaN are left out.
+    """
+    arrays = [np.asarray(column) for column in columns]
+    return summary(metric(*arrays), draw(metric, *arrays, groups=groups), len(arrays[0]))
+
+
+def summary(value: float, drawn: NDArray[np.float64], n: int) -> dict[str, Any]:
+    """Return a value of n rows with the 95 % interval of draws; NaN where all are alike."""
+    defined = drawn[~np.isnan(drawn)]
+    low, high = nan, nan
+    if len(defined) and np.ptp(defined) != 0:
+        low, high = map(float, np.percentile(defined, [2.5, 97.5]))
+    return {"value": value, "low": low, "high": high, "n": n}
+
+
+def proportion(hits: NDArray[Any], groups: NDArray[Any] | None = None) -> dict[str, Any]:
     """Return a share with its 95 % interval: Wilson's, or the bootstrap's over groups.
 
     Where all values are alike, and where each group is a single row, it is Wilson's.
 
     Example:
-        >>> print(interval_of(np.array([True] * 20)))
-        1.000 (0.839–1.000)
+        >>> round(proportion(np.array([True] * 20))["low"], 3)
+        0.839
     """
-    n = len(hits)
-    if not n:
-        return Estimate(nan, nan, nan, 0)
+    hits, n = np.asarray(hits), len(hits)
+    low, high = nan, nan
     if groups is not None and 0 < hits.sum() < n and len(np.unique(groups)) < n:
-        return bootstrap(share, hits.astype(float), groups=groups)
-    interval = binomtest(int(hits.sum()), n).proportion_ci(method="wilson")
-    return Estimate(share(hits), float(interval.low), float(interval.high), n)
-
-
-def estimate(metric: Callable[..., float], *columns: Any, groups: Any = None) -> dict[str, Any]:
-    """Return `bootstrap`, fit for JSON."""
-    return asdict(bootstrap(metric, *columns, groups=groups))
-
-
-def proportion(hits: NDArray[Any], groups: Any = None) -> dict[str, Any]:
-    """Return `interval_of`, fit for JSON."""
-    return asdict(interval_of(np.asarray(hits), groups))
+        return estimate(share, hits.astype(float), groups=groups)
+    if n:
+        interval = binomtest(int(hits.sum()), n).proportion_ci(method="wilson")
+        low, high = float(interval.low), float(interval.high)
+    return {"value": share(hits), "low": low, "high": high, "n": n}

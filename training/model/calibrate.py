@@ -3,8 +3,7 @@
 1. Each output is calibrated with a slope and an intercept (Platt scaling) by what is known of whole
    conversations; export folds these into the weights of the head. Those of the three charges count
    the same examples, by the same weights, for their sum is the expected charge. Each of them is
-   fitted to the logits of all three, with weights that are not negative: what the model says of a
-   charge of at least 1, and of 3, also tells how likely it is that the charge is at least 2.
+   fitted to the logits of all three, with weights that are not negative.
 2. A conversation of several windows has their highest logits, lowered by their number as far as the
    long dev conversations say (`affectlib.model.calibration.WindowCombination`).
 3. The logits of messages, which come from the same head, go through a line of their own, fitted on
@@ -16,15 +15,12 @@
    several. Shared logs and personal chats of studies weigh the same in that share.
 
 The kinds of dev conversations (shared logs, personal chats of studies, corpus) weigh the same, and
-so that the share of emotional examples is the recipe's `prevalence`.
-
-Figures on the same dev conversations come from cross-fitting: every conversation is judged by a
-calibration that was fitted on the other folds.
+so that the share of emotional examples is `PREVALENCE`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -36,7 +32,6 @@ from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.calibration import OperatingPoint, WindowCombination, expected_charge, sigmoid
 from affectlib.model.scoring import Scores
 from affectlib.taxonomy import CHARGES, CUES, EMOTIONAL, OUTPUTS, THEMES
-from training.config import CalibrateSettings
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +39,10 @@ RIDGE = 1e-3
 """Penalty of the coefficients of single outputs."""
 TOWARDS_HIGHEST = 0.01
 """Penalty of the conversation function's distance from the highest logit."""
+PREVALENCE = 0.1
+"""Share of emotional conversations that the probabilities assume."""
+SPECIFICITY = {"balanced": 0.92, "high_precision": 0.97, "high_recall": 0.85}
+"""Least specificity by operating point."""
 FEWEST_POSITIVES = 5
 LEAST_SLOPE = 0.05
 """An output's calibrated logit rises at least so much with its own logit."""
@@ -67,6 +66,17 @@ class ScoredConversation:
         messages = self.labelled.conversation.messages
         return [place for place in self.scores.messages if messages[place].role == "user"]
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The cues and themes that it shows by annotation."""
+        return (self.labelled.cues or frozenset()) | (self.labelled.themes or frozenset())
+
+    def can_show(self, name: str) -> bool:
+        """Whether a theme or cue can be shown: whether somebody of its role says anything."""
+        messages = self.labelled.conversation.messages
+        units = {messages[place].role for place in self.scores.messages}
+        return name not in CUES or CUES[name].unit in units
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -78,9 +88,6 @@ class Calibration:
         intercepts: Intercept of each output, shape ``[outputs]``.
         combination: How several windows make one logit.
         lines: Intercept and slope of each output of messages, shape ``[outputs, 2]``.
-        operating_points: Thresholds by name.
-        cue_thresholds: Probability from which a conversation shows a cue, by name.
-        theme_thresholds: Probability from which a charged conversation has a theme, by name.
     """
 
     weights: Floats
@@ -115,30 +122,37 @@ class Calibration:
         """Return the probability of an output of the conversation."""
         return sigmoid(float(self.conversation_logits(scored)[OUTPUTS.index(output)]))
 
+    def shows(self, scored: ScoredConversation, name: str) -> bool:
+        """Whether a conversation shows a cue or theme."""
+        threshold = (self.cue_thresholds | self.theme_thresholds)[name]
+        return self.probability(scored, name) >= threshold
+
     def intensity(self, scored: ScoredConversation) -> float:
         """Return the expected charge of the conversation, from 0 to 3."""
         return expected_charge(*(self.probability(scored, name) for name in CHARGES))
 
 
-def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Calibration:
+def fit(
+    scored: Sequence[ScoredConversation],
+    prevalence: float = PREVALENCE,
+    specificity: Mapping[str, float] = SPECIFICITY,
+) -> Calibration:
     """Fit everything on dev conversations."""
-    fitted = Calibration(*_fit_outputs(scored, settings.prevalence))
-    fitted = replace(fitted, combination=_fit_combination(fitted, scored, settings.prevalence))
-    fitted = replace(fitted, lines=_fit_lines(fitted, scored, settings.prevalence))
-    points = _choose_operating_points(fitted, scored, settings)
-    fitted = replace(fitted, operating_points=points)
+    fitted = Calibration(*_fit_outputs(scored, prevalence))
+    fitted = replace(fitted, combination=_fit_combination(fitted, scored, prevalence))
+    fitted = replace(fitted, lines=_fit_lines(fitted, scored, prevalence))
+    themed = [s for s in scored if s.labelled.emotional and s.labelled.themes]
     return replace(
         fitted,
-        cue_thresholds={name: _cue_threshold(fitted, scored, name) for name in CUES},
-        theme_thresholds={name: _theme_threshold(fitted, scored, name) for name in THEMES},
+        operating_points=_choose_operating_points(fitted, scored, specificity),
+        cue_thresholds={name: _best_threshold(fitted, scored, name) for name in CUES},
+        theme_thresholds={name: _best_threshold(fitted, themed, name) for name in THEMES},
     )
 
 
 def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tuple[Floats, Floats]:
-    everything = [range(len(s.labelled.conversation.messages)) for s in scored]
-    truth = np.array(
-        [s.labelled.whole_targets(all_) for s, all_ in zip(scored, everything, strict=True)]
-    )
+    labelled = [s.labelled for s in scored]
+    truth = np.array([x.whole_targets(range(len(x.conversation.messages))) for x in labelled])
     z = np.array([s.scores.windows.max(axis=0) for s in scored], float)
     kinds = np.array([s.kind for s in scored])
     weights, intercepts = np.eye(len(OUTPUTS)), np.zeros(len(OUTPUTS))
@@ -147,11 +161,10 @@ def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tup
         y = truth[known, output]
         if y.sum() < FEWEST_POSITIVES:
             continue
+        read, examples = [output], np.full(len(y), 1 / len(y))
         if name in CHARGES:
             read = [OUTPUTS.index(charge) for charge in CHARGES]
             examples = example_weights(truth[known, _EMOTIONAL], kinds[known], prevalence)
-        else:
-            read, examples = [output], np.full(len(y), 1 / len(y))
         bounds = [(LEAST_SLOPE if place == output else 0.0, None) for place in read]
         found = _fit_logistic(z[known][:, read], y, examples, bounds)
         intercepts[output], weights[output, read] = found[0], found[1:]
@@ -195,11 +208,9 @@ def _fit_lines(
         y = truth[known, output]
         if min(y.sum(), (1 - y).sum()) < FEWEST_POSITIVES:
             continue
-        examples = (
-            example_weights(y, of_kind[known], prevalence)
-            if name in CHARGES
-            else np.full(len(y), 1 / len(y))
-        )
+        examples = np.full(len(y), 1 / len(y))
+        if name in CHARGES:
+            examples = example_weights(y, of_kind[known], prevalence)
         lines[output] = _fit_logistic(z[known][:, [output]], y, examples, [(LEAST_SLOPE, None)])
     return lines
 
@@ -252,7 +263,7 @@ def _fit_logistic(
 
 
 def _choose_operating_points(
-    fitted: Calibration, scored: Sequence[ScoredConversation], settings: CalibrateSettings
+    fitted: Calibration, scored: Sequence[ScoredConversation], specificity: Mapping[str, float]
 ) -> dict[str, OperatingPoint]:
     real = [s for s in scored if s.kind != "corpus"] or list(scored)
     charged = np.array([s.labelled.emotional for s in real], bool)
@@ -265,7 +276,7 @@ def _choose_operating_points(
     kinds_of_messages = np.repeat([s.kind for s in others], [len(found) for found in turns])
     found_weights, other_weights = _even(kinds[charged]), _even(kinds[~charged])
     points = {}
-    for name, wanted in settings.specificity.items():
+    for name, wanted in specificity.items():
         threshold = _threshold(whole[~charged], other_weights, wanted)
         found = float(found_weights @ (whole[charged] >= threshold))
         points[name] = OperatingPoint(
@@ -278,31 +289,10 @@ def _choose_operating_points(
     return points
 
 
-def shows(scored: ScoredConversation, cue: str) -> bool:
-    """Whether a cue can be shown in a conversation: whether somebody of its role says anything."""
-    messages = scored.labelled.conversation.messages
-    return any(messages[place].role == CUES[cue].unit for place in scored.scores.messages)
-
-
-def _cue_threshold(fitted: Calibration, scored: Sequence[ScoredConversation], cue: str) -> float:
-    known = [s for s in scored if shows(s, cue)]
-    return _best_threshold(
-        [(fitted.probability(s, cue), cue in (s.labelled.cues or ())) for s in known]
-    )
-
-
-def _theme_threshold(
-    fitted: Calibration, scored: Sequence[ScoredConversation], theme: str
-) -> float:
-    known = [s for s in scored if s.labelled.emotional and s.labelled.themes]
-    return _best_threshold(
-        [(fitted.probability(s, theme), theme in (s.labelled.themes or ())) for s in known]
-    )
-
-
-def _best_threshold(found: Sequence[tuple[float, bool]]) -> float:
-    """Return the probability at which F1 is highest; 0.5 with too few examples."""
-    known = sorted(found, reverse=True)
+def _best_threshold(fitted: Calibration, scored: Sequence[ScoredConversation], name: str) -> float:
+    """Return the probability at which F1 of a cue or theme is highest; 0.5 with few examples."""
+    able = (s for s in scored if s.can_show(name))
+    known = sorted(((fitted.probability(s, name), name in s.named) for s in able), reverse=True)
     positives = sum(shown for _, shown in known)
     if positives < FEWEST_POSITIVES:
         return 0.5

@@ -23,27 +23,11 @@ from string import printable
 from typing import Any
 
 import numpy as np
+import tokenizers
 import torch
+import transformers
 from numpy.typing import NDArray
-from tokenizers import (
-    Encoding,
-    Tokenizer,
-    decoders,
-    models,
-    normalizers,
-    pre_tokenizers,
-    processors,
-    trainers,
-)
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForSequenceClassification,
-    BertConfig,
-    BertForSequenceClassification,
-    MPNetForSequenceClassification,
-    PreTrainedModel,
-)
+from tokenizers import Encoding, Tokenizer
 
 from affectlib.finetuning.head import with_outputs
 from affectlib.model.artifacts import bundled_models
@@ -57,8 +41,6 @@ Floats = NDArray[Any]
 CONTROL_TOKENS = (*ROLE_TOKENS.values(),)
 SPECIAL_TOKENS = (("<s>", "</s>", "<pad>", "<unk>"), ("[CLS]", "[SEP]", "[PAD]", "[UNK]"))
 """Before and after a text, padding, unknown: of Unigram encoders and of WordPiece ones."""
-WITHOUT_POOLING = (BertForSequenceClassification, MPNetForSequenceClassification)
-"""Models whose head reads the first token only; they get a layer more (see `add_pooling_layer`)."""
 PACKAGE = "package:"
 """Begins the path of an encoder that an installed Python package carries."""
 UNREACHABLE = -10_000.0
@@ -107,18 +89,16 @@ def build_encoder(
     tokenizer = json.loads((Path(source) / "tokenizer.json").read_text(encoding="utf-8"))
     model = _load(source)
     ours = {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}
-    if not ours and isinstance(model, WITHOUT_POOLING):
+    if not ours:
         add_pooling_layer(model)
-    old = model.get_input_embeddings().weight.data
+    rows, pad_id = model.get_input_embeddings().weight.data, model.config.pad_token_id
     if settings.words_from is not None:
         multilingual = Path(_locate(settings.words_from, data))
-        tokenizer, rows = add_words(tokenizer, old, english, foreign, multilingual)
-        if not ours:
-            tokenizer, rows = _append_control_tokens(tokenizer), _with_control_tokens(rows)
-        _set_embeddings(model, rows, tokenizer["model"]["vocab"]["[PAD]"])
-    elif not ours:
-        tokenizer = _append_control_tokens(tokenizer)
-        _set_embeddings(model, _with_control_tokens(old), model.config.pad_token_id)
+        tokenizer, rows = add_words(tokenizer, rows, english, foreign, multilingual)
+        pad_id = tokenizer["model"]["vocab"]["[PAD]"]
+    if not ours:
+        tokenizer, rows = _append_control_tokens(tokenizer), _with_control_tokens(rows)
+    _set_embeddings(model, rows, pad_id)
     _write_tokenizer(tokenizer, folder)
     write_tokenizer_config(folder, model.config.max_position_embeddings)
     model.save_pretrained(folder)
@@ -132,22 +112,21 @@ def build_foreign_encoder(path: str, data: Path | None, folder: Path) -> None:
     tokenizer.no_padding()
     tokenizer.add_special_tokens([*CONTROL_TOKENS])
     model = _load(source)
-    if isinstance(model, WITHOUT_POOLING):
-        add_pooling_layer(model)
+    add_pooling_layer(model)
     model.resize_token_embeddings(tokenizer.get_vocab_size(), mean_resizing=False)
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def _load(source: str | Path) -> PreTrainedModel:
+def _load(source: str | Path) -> transformers.PreTrainedModel:
     """Load an encoder with a head of ours, in fp32."""
-    config = AutoConfig.from_pretrained(source)
+    config = transformers.AutoConfig.from_pretrained(source)
     config.attention_probs_dropout_prob = 0.0
     config.hidden_dropout_prob = config.classifier_dropout = 0.0
     known = EMOTIONAL in config.id2label.values()
     if not known:
         name_outputs(config, OUTPUTS)
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
         source, config=config, dtype=torch.float32, attn_implementation="eager"
     )
     if known:
@@ -155,7 +134,7 @@ def _load(source: str | Path) -> PreTrainedModel:
     return model
 
 
-def add_pooling_layer(model: PreTrainedModel) -> None:
+def add_pooling_layer(model: transformers.PreTrainedModel) -> None:
     """Add a last layer to a BERT or MPNet that begins as the mean over all tokens, in place.
 
     Sentence encoders are trained so that the mean of their last states says what a text is about,
@@ -163,9 +142,13 @@ def add_pooling_layer(model: PreTrainedModel) -> None:
     layer the first token attends to all tokens nearly alike and takes their states as they are;
     where to look is learnt.
     """
+    bert = transformers.BertForSequenceClassification
+    mpnet = transformers.MPNetForSequenceClassification
+    if not isinstance(model, (bert, mpnet)):
+        return
     layers, size = model.base_model.encoder.layer, model.config.hidden_size
     layer = copy.deepcopy(layers[-1])
-    if isinstance(model, MPNetForSequenceClassification):
+    if isinstance(model, mpnet):
         own, norm, head = layer.attention.attn, layer.attention.LayerNorm, model.classifier.dense
         query, key, value, output = own.q, own.k, own.v, own.o
     else:
@@ -214,10 +197,9 @@ def _locate(path: str, data: Path | None) -> Path | str:
                 "install affectlib[train]"
             )
         return Path(spec.origin).parent / inside
-    if data is not None and (data / path).is_dir():
-        return data / path
-    if Path(path).is_dir():
-        return Path(path)
+    for folder in (data or Path(), Path()):
+        if (folder / path).is_dir():
+            return folder / path
     if path.startswith("."):
         raise FileNotFoundError(
             f"base encoder {path!r} is neither a folder under the data folder ({data}) nor here; "
@@ -267,7 +249,7 @@ def _with_control_tokens(rows: torch.Tensor) -> torch.Tensor:
     return torch.cat([rows, rows.mean(0) + noise])
 
 
-def _set_embeddings(model: PreTrainedModel, rows: torch.Tensor, pad_id: int) -> None:
+def _set_embeddings(model: transformers.PreTrainedModel, rows: torch.Tensor, pad_id: int) -> None:
     model.config.pad_token_id = pad_id
     new = torch.nn.Embedding(len(rows), rows.shape[1], padding_idx=pad_id)
     new.weight.data[:] = rows
@@ -277,12 +259,13 @@ def _set_embeddings(model: PreTrainedModel, rows: torch.Tensor, pad_id: int) -> 
 
 def _build_tiny(texts: Iterable[str], folder: Path) -> None:
     """Write a random encoder of two layers, with a vocabulary made from the texts."""
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Metaspace()
+    tokenizer = Tokenizer(tokenizers.models.Unigram())
+    forms = [tokenizers.normalizers.NFKC(), tokenizers.normalizers.Lowercase()]
+    tokenizer.normalizer = tokenizers.normalizers.Sequence(forms)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    tokenizer.decoder = tokenizers.decoders.Metaspace()
     special = ["<s>", "<pad>", "</s>", "<unk>", *CONTROL_TOKENS]
-    trainer = trainers.UnigramTrainer(
+    trainer = tokenizers.trainers.UnigramTrainer(
         vocab_size=4000,
         special_tokens=special,
         unk_token="<unk>",
@@ -290,13 +273,13 @@ def _build_tiny(texts: Iterable[str], folder: Path) -> None:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
         single="<s> $A </s>",
         pair="<s> $A </s> $B </s>",
         special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("<s>", "</s>")],
     )
     _write_tokenizer(_hide_special_tokens(json.loads(tokenizer.to_str())), folder)
-    config = BertConfig(
+    config = transformers.BertConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=64,
         num_hidden_layers=2,
@@ -309,7 +292,7 @@ def _build_tiny(texts: Iterable[str], folder: Path) -> None:
     )
     name_outputs(config, OUTPUTS)
     write_tokenizer_config(folder, config.max_position_embeddings)
-    BertForSequenceClassification(config).save_pretrained(folder)
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
 
 
 def add_words(
@@ -321,15 +304,8 @@ def add_words(
 ) -> tuple[dict[str, Any], torch.Tensor]:
     """Give an English WordPiece encoder the words of other texts, less the tokens needed least.
 
-    Args:
-        tokenizer: The parsed ``tokenizer.json``.
-        embeddings: Embeddings of its tokens, ``[tokens, width]``.
-        english: English training texts.
-        foreign: Training texts in other languages.
-        multilingual: Folder of an encoder of twelve layers that reads all of these languages.
-
-    Returns:
-        The new ``tokenizer.json`` and the embeddings of its tokens.
+    A multilingual encoder of twelve layers reads all of these. Returns the new ``tokenizer.json``
+    and the embeddings of its tokens, ``[tokens, width]``.
     """
     if tokenizer["model"]["type"] != "WordPiece":
         raise ValueError(f"cannot add words to a {tokenizer['model']['type']} tokenizer")
@@ -361,10 +337,7 @@ def add_words(
 def _choose(
     tokenizer: dict[str, Any], reader: Tokenizer, english: Sequence[str], foreign: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """Return the tokens that stay, in their order, and the words that want a gloss, by frequency.
-
-    Words of the vocabulary that are no English ones are glossed as well.
-    """
+    """Return the tokens that stay, in their order, and the words that want a gloss."""
     of_english, of_foreign = _count_pieces(reader, english), _count_pieces(reader, foreign)
     always = {token["content"] for token in tokenizer["added_tokens"]}
     vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
@@ -411,7 +384,7 @@ class _WordReader:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(READ_TOKENS)
         self._tokenizer.no_padding()
-        self._model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+        self._model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
         self._normalize = normalize
 
     def meanings(
@@ -476,10 +449,7 @@ def _centred(meanings: dict[str, Floats]) -> dict[str, Floats]:
 
 
 def _gloss(meanings: dict[str, Floats], anchors: Floats, known: Floats) -> dict[str, Floats]:
-    """Return an embedding for each word, of the mean length of the known words'.
-
-    `anchors` is what known words mean, and `known` their embeddings; both have a row for each.
-    """
+    """Return an embedding for each word, by known words: what they mean, and their embeddings."""
     if not meanings:
         return {}
     near = _unit(np.stack([*meanings.values()])) @ _unit(anchors).T

