@@ -3,11 +3,9 @@
     python -m training.evaluate --data DIR [--config configs/NAME.yaml] [--model NAME_OR_FOLDER]
         [--only choice --only studies] [--against FOLDER] [--json FILE]
 
-Figures on dev conversations, which choose thresholds and calibration, come from cross-fitting
-(`training.evaluation.judged.judge`); `training/evaluation/card.md` says what they are worth. The
-corpus's test split is judged by the artifact as it is. The first table is the figure by which
-recipes are chosen: `--only choice` measures nothing else. A recipe with `real_dev: false` needs no
---data and is measured on the corpus only.
+Figures on dev conversations, which choose thresholds and calibration, come from cross-fitting;
+`training/evaluation/card.md` says what they are worth. The figure by which recipes are chosen comes
+first. A recipe with `real_dev: false` needs no --data and is measured on the corpus only.
 """
 
 from __future__ import annotations
@@ -143,7 +141,7 @@ def _baselines(s: Subject) -> dict[str, judging.Floats]:
 
 
 def _agreement(s: Subject) -> dict[str, Any]:
-    rows: dict[str, list[Any]] = defaultdict(list, {"corpus": read_corpus()})
+    rows: dict[str, list[Any]] = defaultdict(list, {"corpus": [*read_corpus()]})
     for row in read_rows("annotations.jsonl"):
         rows[row["source"]].append(row)
     rows["shared logs"] = [*read_rows("real_dev_labels.jsonl")]

@@ -204,8 +204,8 @@ def test_recall_where_a_share_of_the_negatives_is_left_alone() -> None:
     truth = np.array([0] * 10 + [1] * 10)
     scores = np.array([*range(10), *range(5, 15)])
     # Above 8 lies one negative of ten; so do six positives.
-    assert metrics.recall_at(0.9)(truth, scores) == 0.6
-    assert math.isnan(metrics.recall_at(0.9)(truth[:5], scores[:5]))
+    assert metrics.recall_at(truth, scores, least=0.9) == 0.6
+    assert math.isnan(metrics.recall_at(truth[:5], scores[:5], least=0.9))
 
 
 def test_resamples_in_which_the_metric_is_undefined_are_left_out() -> None:

@@ -55,7 +55,6 @@ class Augmenter:
     def __init__(
         self, settings: AugmentSettings, others: Sequence[LabelledConversation], rng: random.Random
     ) -> None:
-        """Keep what the alterations draw from."""
         self._settings = settings
         self._random = rng
         self._calm: dict[str, list[LabelledConversation]] = defaultdict(list)
@@ -153,12 +152,7 @@ def _typos(text: str, rng: random.Random) -> str:
 
 
 def mask_pronouns(text: str, language: str) -> str:
-    """Replace the first-person pronouns of a text in ``en`` or ``fr``; others stay as they are.
-
-    Example:
-        >>> mask_pronouns("I'm sure my code is fine", "en")
-        "_'m sure _ code is fine"
-    """
+    """Replace the first-person pronouns of a text in ``en`` or ``fr``; others stay as they are."""
     pronouns = PRONOUNS.get(language)
     return pronouns.sub(MASK, text) if pronouns else text
 

@@ -76,7 +76,6 @@ class EvaluationIndex:
     """
 
     def __init__(self, conversations: Iterable[Conversation]) -> None:
-        """Index the words of the users."""
         self._messages: set[int] = set()
         self._shingles: set[int] = set()
         for conversation in conversations:

@@ -107,13 +107,11 @@ def read_source(name: str, data: Path | None) -> Iterator[dict[str, Any]]:
     return (row for row in rows if not source.shared_file or row["source"] == name)
 
 
-def read_corpus(split: str | None = None) -> list[dict[str, Any]]:
-    """Return the rows of a split of our own corpus, or of all."""
-    return [{**row} for row in _read_corpus() if split in (None, row["split"])]
-
-
 @cache
-def _read_corpus() -> tuple[dict[str, Any], ...]:
+def read_corpus(split: str | None = None) -> tuple[dict[str, Any], ...]:
+    """Return the rows of a split of our own corpus, or of all."""
+    if split is not None:
+        return tuple(row for row in read_corpus() if row["split"] == split)
     rows = tuple(read_rows("corpus.jsonl"))
     for row in rows:
         if row["pair"]:  # named within its part of the corpus in the file

@@ -103,8 +103,6 @@ _DECLARED: dict[str, Any] = read_beside(__file__)
 _TABLES: dict[str, dict[str, Any]] = _DECLARED["tables"]
 TARGETS = tuple(Target(**{**row, "path": (*row["path"],)}) for row in _DECLARED["targets"])
 """The targets, in the order of the tables."""
-_NO_CONVERSATION = {"n": 0, "emotional": 0}
-"""The figures of a group without conversations, which has no row."""
 
 
 def tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
@@ -131,7 +129,7 @@ def _table(
     cells = [
         [*name, *(_cell(find(own, path.split(".") if path else ())) for path in columns.values())]
         for name, own in rows
-        if own not in (None, _NO_CONVERSATION)
+        if own not in (None, {"n": 0, "emotional": 0})  # a group without conversations
     ]
     return Table(title, [*names, *columns], cells)
 

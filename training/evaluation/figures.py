@@ -59,10 +59,9 @@ def of_group(judged: Iterable[Judged], name: str) -> list[Judged]:
 def choice(judged: Sequence[Judged], *others: Sequence[Judged]) -> dict[str, Any]:
     """Return the figure by which recipes are chosen, and what it is the mean of.
 
-    A difference within the interval is no reason to prefer a recipe. Which conversations are in one
-    fold moves these by chance, average precision most, as it ranks by several calibrations
-    together. So each is the mean over several splits into folds: the others are the same
-    conversations in the same order.
+    Which conversations are in one fold moves these by chance, average precision most, as it ranks
+    by several calibrations together. So each is the mean over several splits into folds: the others
+    are the same conversations in the same order.
     """
     draws = []
     result: dict[str, Any] = {}
@@ -163,7 +162,8 @@ def rankings(judged: Sequence[Judged], systems: Mapping[str, Floats]) -> dict[st
 
     def ranking(scores: Floats, rows: NDArray[np.bool_]) -> dict[str, Any]:
         truth, judges, groups = (column[rows] for column in columns)
-        recall = estimate(metrics.recall_at(0.98), truth, scores[rows], groups=groups)
+        recall_at_98 = partial(metrics.recall_at, least=0.98)
+        recall = estimate(recall_at_98, truth, scores[rows], groups=groups)
         beside = estimate(less, truth, first[rows], scores[rows], judges, groups=groups)
         ranked = _ranking(truth, scores[rows], judges, groups)
         return {**ranked, "recall_at_98": recall, "less": beside}
@@ -199,11 +199,11 @@ def study_errors(judged: Sequence[Judged]) -> list[dict[str, Any]]:
         {
             "study": j.row["source"],
             "id": j.conversation.id,
-            "charge": j.charge,
+            "charge": j.scored.labelled.charge,
             "second": j.row["labels"].get("second_charge"),
             "probability": round(j.probability, 3),
         }
-        for j in sorted(wrong, key=lambda j: (str(j.row["source"]), j.charge))
+        for j in sorted(wrong, key=lambda j: (str(j.row["source"]), j.scored.labelled.charge))
     ]
 
 
@@ -227,7 +227,7 @@ def _read_as(
     judged: Sequence[Judged], flagged: NDArray[Any], turns: NDArray[Any], intensity: NDArray[Any]
 ) -> dict[str, Any]:
     """Return how well decisions on conversations and turns, and an intensity, fit the labels."""
-    groups, charge = clusters(judged), np.array([j.charge for j in judged])
+    groups, charge = clusters(judged), np.array([j.scored.labelled.charge for j in judged])
     shares = _shares(
         groups,
         recall=(charge >= 2, flagged),
@@ -308,15 +308,13 @@ def calibration_figures(judged: Sequence[Judged], prevalence: float) -> dict[str
     error, bins = {}, {}
     for name in MAIN_GROUPS:
         members = of_group(judged, name)
-        truth, found = labels(members), probabilities(members)
+        truth, found, groups = labels(members), probabilities(members), clusters(members)
         if not 0 < truth.sum() < len(truth):
             continue
         shifted = prior_shift(found, trained=prevalence, deployed=float(truth.mean()))
         for how, values in (("as it is", found), ("shifted to its own share", shifted)):
             error[f"{name}, {how}"] = {
-                "error": estimate(
-                    metrics.calibration_error, truth, values, groups=clusters(members)
-                ),
+                "error": estimate(metrics.calibration_error, truth, values, groups=groups),
                 "chance": _chance_error(values),
             }
         if refitted := _refitted(truth, found):

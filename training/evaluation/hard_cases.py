@@ -151,21 +151,19 @@ def _filled(template: str) -> Callable[[random.Random], str]:
 _link = _filled(_BESIDE["link"]["template"])
 
 
-def _before(thing: Callable[[random.Random], str], gap: str) -> Rewriting:
-    return lambda line, rng: f"{thing(rng)}{gap}{line}"
-
-
-def _after(thing: Callable[[random.Random], str], gap: str) -> Rewriting:
+def _put(side: str, thing: Callable[[random.Random], str], gap: str) -> Rewriting:
+    if side == "before":
+        return lambda line, rng: f"{thing(rng)}{gap}{line}"
     return lambda line, rng: f"{line}{gap}{thing(rng)}"
 
 
 WRAPPINGS: Mapping[str, Rewriting] = {
-    **{f"{count} numbers before": _before(_numbers(count), " ") for count in (5, 20, 40)},
-    "20 numbers after": _after(_numbers(20), " "),
+    **{f"{count} numbers before": _put("before", _numbers(count), " ") for count in (5, 20, 40)},
+    "20 numbers after": _put("after", _numbers(20), " "),
     **{
-        f"{name} {side}": put(_filled(thing["template"]), thing["gap"])
+        f"{name} {side}": _put(side, _filled(thing["template"]), thing["gap"])
         for name, thing in _BESIDE.items()
-        for side, put in (("before", _before), ("after", _after))
+        for side in ("before", "after")
     },
     "in a code fence": lambda line, _: f"```\n{line}\n```",
     "in a comment": lambda line, rng: f"x = {rng.randrange(100)}  # {line}",
@@ -253,7 +251,7 @@ FILLINGS: dict[str, Callable[[Judged], bool]] = {
     "shared logs": lambda j: j.at_random and not j.emotional,
     "studies": lambda j: j.source == STUDIES and not j.emotional,
     "tasks of the corpus": lambda j: (
-        j.source == "corpus" and j.charge == 0 and j.row["labels"]["decoy"] is None
+        j.source == "corpus" and j.scored.labelled.charge == 0 and j.row["labels"]["decoy"] is None
     ),
 }
 """Uncharged conversations of whose turns chats are put together."""

@@ -75,7 +75,6 @@ class Reader:
     """Scores labelled conversations with an artifact; runs no window twice."""
 
     def __init__(self, artifact: Artifact) -> None:
-        """Load the artifact's ONNX, on the CPU."""
         self.engine = load_engine(artifact, engine="onnx", device="cpu")
         self.encoder = WindowEncoder(artifact.file("tokenizer.json"), artifact.windows)
         self._known = WindowCache(size=1_000_000)
@@ -126,11 +125,6 @@ class Judged:
     def row(self) -> Any:
         """What its row says, messages aside."""
         return self.scored.labelled.row
-
-    @property
-    def charge(self) -> int:
-        """Its charge by annotation, 0 to 3."""
-        return int(self.row["labels"]["charge"])
 
     @property
     def emotional(self) -> bool:
@@ -193,10 +187,9 @@ def judge(scored: Sequence[ScoredConversation], seed: int = 0) -> list[Judged]:
     Conversations in other languages than `LANGUAGES` are judged, but have no say in it. Folds keep
     the chats of a person and contrast pairs together.
     """
-    rows = [s.labelled.row for s in scored]
     groups = [
-        str(row.get("writer") or row.get("pair") or s.labelled.conversation.id or place)
-        for place, (s, row) in enumerate(zip(scored, rows, strict=True))
+        str(x.row.get("writer") or x.row.get("pair") or x.conversation.id or place)
+        for place, x in enumerate(s.labelled for s in scored)
     ]
     strata = [f"{s.labelled.source} {s.labelled.emotional}" for s in scored]
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)

@@ -118,16 +118,12 @@ def f1(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
     return 2 * hits / total if total else nan
 
 
-def recall_at(least: float) -> Callable[..., float]:
-    """Return the metric "recall where at least that share of the negatives is not flagged"."""
-
-    def metric(truth: NDArray[Any], scores: NDArray[Any]) -> float:
-        if not 0 < truth.sum() < len(truth):
-            return nan
-        threshold = np.quantile(scores[truth == 0], least, method="inverted_cdf")
-        return recall(truth, scores > threshold)
-
-    return metric
+def recall_at(truth: NDArray[Any], scores: NDArray[Any], *, least: float) -> float:
+    """Return the recall where at least that share of the negatives is not flagged."""
+    if not 0 < truth.sum() < len(truth):
+        return nan
+    threshold = np.quantile(scores[truth == 0], least, method="inverted_cdf")
+    return recall(truth, scores > threshold)
 
 
 def draw(

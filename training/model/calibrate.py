@@ -106,17 +106,14 @@ class Calibration:
         """Return the logits of the conversation, shape ``[outputs]``."""
         return self.combination.logits(self.calibrated(scored.scores.windows))
 
-    def turn_logits(self, scored: ScoredConversation) -> Floats:
-        """Return the logits of the user's messages, shape ``[messages, outputs]``."""
+    def turn_probabilities(self, scored: ScoredConversation) -> Floats:
+        """Return P(emotional) of each user message; a single one is the whole."""
         places = scored.user_places
         if len(places) == 1:
-            return self.conversation_logits(scored)[None]
+            return np.array([self.probability(scored)])
         rows = np.array([scored.scores.messages[place] for place in places], float)
-        return self.lines[:, 0] + self.lines[:, 1] * self.calibrated(rows)
-
-    def turn_probabilities(self, scored: ScoredConversation) -> Floats:
-        """Return P(emotional) of each user message."""
-        return sigmoid(self.turn_logits(scored)[:, _EMOTIONAL])
+        logits = self.lines[:, 0] + self.lines[:, 1] * self.calibrated(rows)
+        return sigmoid(logits[:, _EMOTIONAL])
 
     def probability(self, scored: ScoredConversation, output: str = EMOTIONAL) -> float:
         """Return the probability of an output of the conversation."""

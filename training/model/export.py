@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,24 +48,7 @@ def export(recipe: Recipe, data: Path | None) -> dict[str, dict[str, float]]:
     write_weights(model, folder)
     shutil.copy(trained / "tokenizer.json", folder / "tokenizer.json")
     write_tokenizer_config(folder, model.config.max_position_embeddings)
-    reference = judged.reference_for(known, calibration).to_dict()
-    about = {"measured": counts, "recipe": recipe.text(), "reference": reference}
-    write_manifest(folder, _describe(recipe, calibration) | about)
-    return points_of(calibration.operating_points)
-
-
-def fold_calibration(model: Any, calibration: Calibration) -> None:
-    """Fold weights and intercept of each output into the head, in place."""
-    weights = torch.tensor(calibration.weights, dtype=torch.float32)
-    intercepts = torch.tensor(calibration.intercepts, dtype=torch.float32)
-    with torch.no_grad():
-        model.classifier.weight.copy_(weights @ model.classifier.weight)
-        model.classifier.bias.copy_(weights @ model.classifier.bias + intercepts)
-
-
-def _describe(recipe: Recipe, calibration: Calibration) -> dict[str, Any]:
-    """Return what ``affect.json`` says of what was decided."""
-    return {
+    description = {
         "format": FORMAT,
         "name": recipe.name,
         "version": recipe.version,
@@ -82,10 +64,20 @@ def _describe(recipe: Recipe, calibration: Calibration) -> dict[str, Any]:
         },
         "prevalence": PREVALENCE,
         "operating_points": points_of(calibration.operating_points),
-        "cue_thresholds": _rounded(calibration.cue_thresholds),
-        "theme_thresholds": _rounded(calibration.theme_thresholds),
+        "cue_thresholds": {n: round(x, 6) for n, x in calibration.cue_thresholds.items()},
+        "theme_thresholds": {n: round(x, 6) for n, x in calibration.theme_thresholds.items()},
+        "measured": counts,
+        "recipe": recipe.text(),
+        "reference": judged.reference_for(known, calibration).to_dict(),
     }
+    write_manifest(folder, description)
+    return points_of(calibration.operating_points)
 
 
-def _rounded(thresholds: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, 6) for name, value in thresholds.items()}
+def fold_calibration(model: Any, calibration: Calibration) -> None:
+    """Fold weights and intercept of each output into the head, in place."""
+    weights = torch.tensor(calibration.weights, dtype=torch.float32)
+    intercepts = torch.tensor(calibration.intercepts, dtype=torch.float32)
+    with torch.no_grad():
+        model.classifier.weight.copy_(weights @ model.classifier.weight)
+        model.classifier.bias.copy_(weights @ model.classifier.bias + intercepts)

@@ -47,7 +47,6 @@ SILVER_SHARE = 0.9
 """Share of the teacher in the target of what has a silver label."""
 CHUNK = 4000
 """Conversations that the teacher judges before what it says of them is written."""
-Floats = NDArray[np.float32]
 
 
 def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
@@ -114,7 +113,7 @@ def _engine(folder: Path) -> Engine:
 def _answers(chats: Sequence[Any], scores: Sequence[Scores]) -> dict[str, NDArray[Any]]:
     """Return the keys of conversations and of messages, and the probabilities of what is taught."""
     keys: list[int] = []
-    rows: list[Floats] = []
+    rows: list[NDArray[np.float32]] = []
     for chat, found in zip(chats, scores, strict=True):
         own = answer_keys(chat)
         if len(found.windows) == 1:

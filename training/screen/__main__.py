@@ -2,11 +2,10 @@
 
     python -m training.screen --artifact FOLDER --data DIR -o COPY --version 1.0.0
 
-The encoder that is shipped reads the conversations (`training.screen.chats`), in chunks that are
-kept in ``--work``, so that a call that was stopped goes on. A screen then learns what it said
-(`training.screen.student`). For the bounds (`training.screen.make`), conversations are judged by a
-screen that was taught by the other ones; a fifth teaches none, has no say and checks them. The copy
-is the whole artifact with its screen, and its ``affect.json`` says what was found.
+The encoder that is shipped reads conversations, in chunks that are kept in ``--work``, so that a
+call that was stopped goes on. A screen then learns what it said. For the bounds, conversations are
+judged by a screen that was taught by the other ones; a fifth teaches none, has no say and checks
+them. The copy is the whole artifact with its screen; its ``affect.json`` says what was found.
 """
 
 from __future__ import annotations

@@ -149,12 +149,11 @@ class Windows:
     peaks: NDArray[np.float32]
 
     def __len__(self) -> int:
-        """Return how many they are."""
         return len(self.windows)
 
     def where(self, chosen: NDArray[Any]) -> Windows:
         """Return some of them."""
-        places = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        places = np.arange(len(self))[chosen]
         own = [self.windows[place] for place in places.tolist()]
         return Windows(own, self.chats[places], self.logits[places], self.peaks[places])
 

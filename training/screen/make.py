@@ -25,13 +25,7 @@ from safetensors.numpy import save_file
 from scipy.optimize import brentq
 from scipy.stats import beta
 
-from affectlib.model.artifacts import (
-    Artifact,
-    load_artifact,
-    save_artifact,
-    sha256,
-    with_digest,
-)
+from affectlib.model.artifacts import Artifact, load_artifact, save_artifact, sha256, with_digest
 from affectlib.model.calibration import logit, sigmoid
 from affectlib.model.engines.torch import load_model
 from affectlib.model.screen import BELOW, SCREEN_FILE, Screen, lowest_limits, made_from
@@ -61,6 +55,7 @@ SHARES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 NOTHING = -1e6
 """A bound that settles nothing."""
 _CANDIDATES = 512
+Flags: TypeAlias = NDArray[np.bool_]
 
 
 def screen(recipe: Recipe, data: Path | None) -> Any:
@@ -154,14 +149,14 @@ class _Making:
             "trade_off": trade_off(self.judge, reach, logits, (CHECK,)),
         }
 
-    def _learn(self, chosen: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+    def _learn(self, chosen: Flags) -> dict[str, NDArray[Any]]:
         """Teach a screen some windows, none of which are of the part that checks."""
         learnt = chosen & self.teaches & (self.part != CHECK)
         print(f"learning {learnt.sum():,} windows", flush=True)
         return learn(self.windows.where(learnt), self.words, self.margin[learnt])
 
     def _outputs(
-        self, tensors: dict[str, NDArray[Any]], chosen: NDArray[np.bool_]
+        self, tensors: dict[str, NDArray[Any]], chosen: Flags
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return logits, not yet cut at their limits, and how likely a window reaches one."""
         screen = Screen(tensors, [inf] * len(self.highest), self.bound)
@@ -174,28 +169,10 @@ class _Making:
 
 
 def upper_end(hits: int, of: int) -> float:
-    """Return the upper end of the one-sided Clopper-Pearson interval of a share.
-
-    Example:
-        >>> round(upper_end(0, 6000), 6)
-        0.000499
-    """
+    """Return the upper end of the one-sided Clopper-Pearson interval of a share."""
     if not of:
         return 0.0
     return 1.0 if hits == of else float(beta.ppf(CONFIDENCE, hits + 1, of - hits))
-
-
-@dataclass(frozen=True, slots=True)
-class Decisions:
-    """Whether conversations are emotional at each operating point, ``[conversations, points]``.
-
-    Also at points ``lower`` by `ROOM`, whether any message is, and which cues are shown.
-    """
-
-    labels: NDArray[np.bool_]
-    lower: NDArray[np.bool_]
-    messages: NDArray[np.bool_]
-    cues: NDArray[np.bool_]
 
 
 @dataclass
@@ -212,12 +189,16 @@ class Judge:
         return np.unique(self.windows.chats, return_index=True)[1].astype(np.int64)
 
     @cached_property
-    def whole(self) -> Decisions:
+    def whole(self) -> dict[str, Flags]:
         """What the encoder decides."""
         return self.decide(self.windows.logits, self.windows.peaks)
 
-    def decide(self, logits: NDArray[np.float32], peaks: NDArray[np.float32]) -> Decisions:
-        """Return what is decided by the logits of windows, and the highest of their messages."""
+    def decide(self, logits: NDArray[np.float32], peaks: NDArray[np.float32]) -> dict[str, Flags]:
+        """Return what is decided by the logits of windows, and the highest of their messages.
+
+        Of each conversation and operating point: its label, also at points ``lower`` by `ROOM`, and
+        whether any message is emotional; and which cues are shown.
+        """
         outputs, line = self.artifact.outputs, self.artifact.recalibration
         emotional = outputs.index(EMOTIONAL)
         counts = np.diff([*self.starts, len(self.windows)])
@@ -231,15 +212,15 @@ class Judge:
         least = np.array([point.conversation for point in points])
         names = [name for name in CUES if name in outputs]
         found = sigmoid(whole[:, [outputs.index(name) for name in names]])
-        return Decisions(
-            probability >= least,
-            probability >= sigmoid(logit(least) - ROOM),
-            of_messages >= np.array([point.message for point in points]),
-            found >= [self.artifact.cue_thresholds[name] for name in names],
-        )
+        return {
+            "labels": probability >= least,
+            "lower": probability >= sigmoid(logit(least) - ROOM),
+            "messages": of_messages >= np.array([point.message for point in points]),
+            "cues": found >= [self.artifact.cue_thresholds[name] for name in names],
+        }
 
     def losses(
-        self, settled: NDArray[np.bool_], logits: NDArray[np.float32], parts: Sequence[int]
+        self, settled: Flags, logits: NDArray[np.float32], parts: Sequence[int]
     ) -> dict[str, dict[str, Any]]:
         """Count by kind what is lost, in some parts, if the screen speaks for settled windows.
 
@@ -252,23 +233,23 @@ class Judge:
         found, whole = self.decide(*given), self.whole
         read = [self.chats[place] for place in self.windows.chats[self.starts].tolist()]
         charged = np.array([chat.charged for chat in read], bool)
-        missed = whole.messages & ~found.messages
+        missed = whole["messages"] & ~found["messages"]
         counts = {}
         for kind in KINDS:
             own = np.array([chat.kind == kind and chat.part in parts for chat in read], bool)
             counts[kind] = {
                 "conversations": int(own.sum()),
                 "settled": int((sure & own).sum()),
-                "other_label": _loss((found.labels != whole.labels)[own]),
-                "other_label_lower": _loss((found.lower != whole.lower)[own]),
-                "charged_lost": _loss((whole.labels & ~found.labels)[charged & own]),
-                "other_cues": _loss((found.cues != whole.cues).any(axis=1)[own, None]),
-                "messages_lost": _loss(missed[own], whole.messages[own]),
+                "other_label": _loss((found["labels"] != whole["labels"])[own]),
+                "other_label_lower": _loss((found["lower"] != whole["lower"])[own]),
+                "charged_lost": _loss((whole["labels"] & ~found["labels"])[charged & own]),
+                "other_cues": _loss((found["cues"] != whole["cues"]).any(axis=1)[own, None]),
+                "messages_lost": _loss(missed[own], whole["messages"][own]),
             }
         return counts
 
 
-def _loss(lost: NDArray[np.bool_], there: NDArray[np.bool_] | None = None) -> dict[str, Any]:
+def _loss(lost: Flags, there: Flags | None = None) -> dict[str, Any]:
     """Return ``hits``, ``of`` how many, and the upper end, in the worst column."""
     of = np.full(lost.shape[1], len(lost)) if there is None else there.sum(axis=0)
     counts = zip(lost.sum(axis=0).tolist(), of.tolist(), strict=True)
