@@ -58,8 +58,9 @@ class Subject:
 
     def classifier(self, screen: bool = True) -> AffectClassifier:
         """Return what labels as users have it."""
-        how = {"engine": "onnx", "device": "cpu", "screen": screen}
-        return AffectClassifier.from_pretrained(str(self.artifact.folder), **how)
+        return AffectClassifier.from_pretrained(
+            str(self.artifact.folder), engine="onnx", device="cpu", screen=screen
+        )
 
     @cached_property
     def conversations(self) -> list[LabelledConversation]:

@@ -281,7 +281,7 @@ def _targets(
     targets = np.array([labelled.whole_targets(window.messages), *rows])
     if not source.assistant_cues:
         targets[:, [OUTPUTS.index(cue) for cue in ASSISTANT_CUES]] = UNKNOWN
-    return targets.tolist()
+    return [[float(value) for value in row] for row in targets]
 
 
 def _keys(labelled: LabelledConversation, window: EncodedWindow, *, alone: bool) -> list[int]:
