@@ -12,6 +12,7 @@ import click
 
 from affectlib.cli import _options as shared
 from affectlib.cli._labels import labelled_transcripts
+from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, SOME_FAILED, USAGE, say
 from affectlib.errors import OptionError
 from affectlib.formats import ReadOptions
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     help="shorten longer conversations: the longest messages lose their middle",
 )
 @shared.overwrite_option
-@shared.reading_options
+@reading_options
 def command(
     sheet: str,
     transcripts: str,
@@ -72,7 +73,7 @@ def command(
     target = Path(output)
     answers = target.parent / f".{target.name}.answers.jsonl"
     check_output(target, ".csv", overwrite or answers.exists())
-    shared.refuse_inputs([target], sheet, transcripts, labels)
+    refuse_inputs([target], sheet, transcripts, labels)
     rows = read_labels(sheet).collect()
     if labels is not None:
         read_labels(labels)  # where there are none, nothing says how they were made

@@ -20,6 +20,7 @@ from affectlib.cli._labels import (
     print_findings,
     shortened,
 )
+from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
 from affectlib.errors import OptionError
 from affectlib.formats import ReadOptions
@@ -47,7 +48,7 @@ _TEXT_SHOWN = 300
 @click.option("--answers", "column", default="gold", help="with --agreement: the column to compare")
 @shared.overwrite_option
 @shared.json_option
-@shared.reading_options
+@reading_options
 def command(
     files: Sequence[str],
     agreement: bool,
@@ -88,7 +89,7 @@ def _compare(
     target = None if output is None else Path(output)
     if target is not None:
         check_output(target, ".csv", overwrite)
-        shared.refuse_inputs([target], *sheets)
+        refuse_inputs([target], *sheets)
     names = ["first sheet", "second sheet", *(f"sheet {n + 1}" for n in range(2, len(sheets)))]
     with analysis_of(dict(zip(names, sheets, strict=True))) as notes:
         tables = [
@@ -133,7 +134,7 @@ def _evaluate(
         if Path(plot).suffix != ".svg":
             raise OptionError(f"--plot {plot}: the plot is an SVG file; use the suffix .svg")
         check_output(Path(plot), ".svg", overwrite)
-        shared.refuse_inputs([Path(plot)], path, gold, show_text)
+        refuse_inputs([Path(plot)], path, gold, show_text)
     labels = read_labels(path)
     shown: dict[str, Any] = {"confidence": confidence, "min_users": min_users}
     at: Any = threshold

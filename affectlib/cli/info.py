@@ -15,6 +15,7 @@ import click
 from affectlib._version import __version__
 from affectlib.cli import _options as shared
 from affectlib.cli._labels import shortened
+from affectlib.cli._reading import reading_options, refuse_inputs, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
 from affectlib.conversation import Conversation
 from affectlib.errors import MissingExtraError
@@ -49,7 +50,7 @@ _SHARE = 20
 @shared.overwrite_option
 @shared.quiet_option
 @shared.model_option
-@shared.reading_options
+@reading_options
 def command(
     input: str | None,
     output: str | None,
@@ -84,7 +85,7 @@ def command(
 def convert(source: str, options: ReadOptions, output: str, *, overwrite: bool, quiet: bool) -> int:
     """Write transcripts of any format as JSON Lines, and say what was left out."""
     if output != "-":
-        shared.refuse_inputs([Path(output)], source)
+        refuse_inputs([Path(output)], source)
     report = ReadReport()
     items = read_conversations(source, options, report=report)
     count = write_conversations(items, output, overwrite=overwrite)
@@ -92,7 +93,7 @@ def convert(source: str, options: ReadOptions, output: str, *, overwrite: bool, 
         target = "standard output" if output == "-" else output
         formats = ", ".join(report.formats) or "no format"
         say(f"{count:,} conversations ({formats}) -> {target}", sys.stderr)
-    for line in shared.report_lines(report, quiet=quiet):
+    for line in report_lines(report, quiet=quiet):
         say(line, sys.stderr)
     return SOME_FAILED if report.failures else DONE
 
@@ -125,7 +126,7 @@ def inspect(
         facts = report.to_dict() | found.to_dict() | {"unlike": unlike}
         say(json.dumps(facts, ensure_ascii=False))
     else:
-        for line in [*_contents(found, report), *shared.report_lines(report)]:
+        for line in [*_contents(found, report), *report_lines(report)]:
             say(line)
         if unlike is not None:
             say(f"note: {unlike}")

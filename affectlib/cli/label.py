@@ -12,6 +12,7 @@ import click
 
 from affectlib._atomic import require_folder
 from affectlib.cli import _options as shared
+from affectlib.cli._reading import reading_options, refuse_inputs, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, in_options, say
 from affectlib.corpus.output import write_atomically
 from affectlib.corpus.rows import row_levels
@@ -55,7 +56,7 @@ _RUNNING = ("model", "device", "engine", "operating_point", "screen")
 @click.option("--summary", metavar="FILE", help="write the summary as JSON to FILE")
 @shared.quiet_option
 @shared.running_options
-@shared.reading_options
+@reading_options
 def command(
     input: str, output: str, summary: str | None, quiet: bool, options: ReadOptions, **others: Any
 ) -> int:
@@ -70,7 +71,7 @@ def command(
     report = ReadReport()
     summary_file = None if summary is None else Path(summary)
     if summary_file is not None:
-        shared.refuse_inputs([summary_file], input)
+        refuse_inputs([summary_file], input)
         _require_own(summary_file, output, others["level"], others["output_format"])
     found = label_file(
         input,
@@ -86,7 +87,7 @@ def command(
     for problem in found.repaired:
         say(f"affectlib: {problem}; its records were labelled again", sys.stderr)
     lines = [] if quiet else [*_report(found)]
-    for line in [*lines, *shared.report_lines(report, quiet=quiet)]:
+    for line in [*lines, *report_lines(report, quiet=quiet)]:
         say(in_options(line, command), sys.stderr)
     return SOME_FAILED if found.failed else DONE
 

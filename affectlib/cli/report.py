@@ -11,6 +11,7 @@ import click
 
 from affectlib.cli import _options as shared
 from affectlib.cli._labels import analysis_of, labelled_transcripts
+from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
 from affectlib.corpus.output import FORMULA
 from affectlib.errors import OptionError
@@ -58,7 +59,7 @@ _FORMS: Mapping[str, Callable[[Report], str]] = {
 @shared.measured_on_option
 @shared.min_users_option
 @shared.overwrite_option
-@shared.reading_options
+@reading_options
 def command(
     labels: str,
     output: str,
@@ -88,7 +89,7 @@ def command(
     for form, path in targets.items():
         check_output(path, f".{form}", overwrite)
     tables = {"messages": messages, "participants": participants, "gold": gold}
-    shared.refuse_inputs([*targets.values()], show_text, labels, *tables.values())
+    refuse_inputs([*targets.values()], show_text, labels, *tables.values())
     rows = read_labels(labels)
     with analysis_of({"labels": labels} | tables) as notes:
         others = {

@@ -9,6 +9,7 @@ import click
 
 from affectlib.cli import _options as shared
 from affectlib.cli._labels import labelled_transcripts
+from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
 from affectlib.formats import ReadOptions
 
@@ -26,7 +27,7 @@ from affectlib.formats import ReadOptions
 @click.option("--seed", default=0, help="the random seed; the same seed draws the same rows")
 @shared.lang_option
 @shared.overwrite_option
-@shared.reading_options
+@reading_options
 def command(
     labels: str,
     n: int,
@@ -55,7 +56,7 @@ def command(
     target = Path(output)
     page = target.parent / f"{target.stem}.html"
     check_output(target, ".csv", overwrite)
-    shared.refuse_inputs([target, page], labels, transcripts)
+    refuse_inputs([target, page], labels, transcripts)
     in_language(TEXTS, lang)
     if transcripts is not None:
         check_output(page, ".html", overwrite)
