@@ -13,7 +13,7 @@ from affectlib._inputs import require_on_error
 from affectlib._progress import with_bar
 from affectlib._values import column_values, name_list
 from affectlib.conversation import Conversation, Message
-from affectlib.corpus.manifest import provenance_code
+from affectlib.corpus.provenance import provenance_code
 from affectlib.corpus.rows import Labelled, Row, RowLevel, output_schema
 from affectlib.errors import ConversationError, InputTypeError, OptionError, WorkerError
 from affectlib.formats.columns import find_columns, has_conversation_ids

@@ -1,6 +1,6 @@
 """Which model made labels, and what it knows of itself.
 
-Rows carry a code (`affectlib.corpus.manifest`), which survives filtering and other libraries.
+Rows carry a code (`affectlib.corpus.provenance`), which survives filtering and other libraries.
 What it stands for is in the metadata of a Parquet file, in the memory of this process once read,
 and always known for the bundled models.
 """
@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import polars as pl
 
 from affectlib.analysis.accuracy import Accuracy
-from affectlib.corpus.manifest import provenance
+from affectlib.corpus.provenance import provenance
 from affectlib.model.artifacts import bundled_models, bundled_with, load_artifact
 
 __all__ = ["COLUMN", "UNKNOWN", "Kind", "Provenance", "known_origin", "remember", "remembered"]

@@ -19,8 +19,9 @@ from affectlib._inputs import Chats, Item, Readable, Texts, require_on_error
 from affectlib._progress import summary_bar
 from affectlib.conversation import Conversation
 from affectlib.corpus.languages import ForeignLanguages
-from affectlib.corpus.manifest import Header, model_facts, provenance
+from affectlib.corpus.manifest import Header, model_facts
 from affectlib.corpus.output import StandardOutput
+from affectlib.corpus.provenance import provenance
 from affectlib.corpus.rows import Counts, Labelled, Level, RowLevel, output_schema, row_levels
 from affectlib.corpus.shards import Layout, Shards, discard_unfinished, find_finished, require_new
 from affectlib.corpus.source import (

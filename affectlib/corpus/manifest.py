@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -32,7 +31,6 @@ NAME_ANOTHER = "name another output or give `overwrite=True`"
 """The remedy where what is there cannot be continued."""
 
 _FORMAT = 1
-_CODE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,40 +149,6 @@ def model_facts(artifact: Artifact) -> dict[str, str]:
         "model": artifact.name,
         "model_version": artifact.version,
         "fingerprint": artifact.fingerprint,
-    }
-
-
-def provenance_code(artifact: Artifact, operating_point: str) -> str:
-    """Return a digest of the model, the operating point and the version of the text rules.
-
-    Example:
-        >>> from affectlib.model.artifacts import load_artifact
-        >>> len(provenance_code(load_artifact(), "balanced"))
-        12
-    """
-    point = artifact.operating_point(operating_point)
-    decides = [artifact.fingerprint, operating_point, point.message, point.conversation]
-    text = json.dumps([*decides, artifact.description.get("text_rules")])
-    return sha256(text.encode()).hexdigest()[:_CODE]
-
-
-def provenance(artifact: Artifact, operating_point: str) -> dict[str, Any]:
-    """Return what an analysis of labels needs to know of the model that gave them.
-
-    ``measured`` has the model's counts at the operating point; ``fitted`` says whether it was
-    fitted to its user's labels, on which it was measured too.
-    """
-    description = artifact.description
-    point = artifact.operating_point(operating_point)
-    return {
-        **model_facts(artifact),
-        "provenance": provenance_code(artifact, operating_point),
-        "operating_point": operating_point,
-        "thresholds": {"message": point.message, "conversation": point.conversation},
-        "cue_thresholds": dict(artifact.cue_thresholds),
-        "theme_thresholds": dict(artifact.theme_thresholds),
-        "measured": dict(description.get("measured", {}).get(operating_point, {})),
-        "fitted": bool({"calibrated", "finetuned"} & description.keys()),
     }
 
 

@@ -6,6 +6,8 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from affectlib.corpus.manifest import model_facts
+
 if TYPE_CHECKING:
     from affectlib.model.artifacts import Artifact
 
@@ -37,10 +39,8 @@ def provenance(artifact: Artifact, operating_point: str) -> dict[str, Any]:
     description = artifact.description
     point = artifact.operating_point(operating_point)
     return {
+        **model_facts(artifact),
         "provenance": provenance_code(artifact, operating_point),
-        "model": artifact.name,
-        "model_version": artifact.version,
-        "fingerprint": artifact.fingerprint,
         "operating_point": operating_point,
         "thresholds": {"message": point.message, "conversation": point.conversation},
         "cue_thresholds": dict(artifact.cue_thresholds),

@@ -140,7 +140,7 @@ class Labelled:
         conversation: The conversation, or None if it could not be read.
         outcome: Its prediction, or why it has none.
         keep: Names in the conversation's metadata that go into its rows.
-        provenance: The model's code (`affectlib.corpus.manifest.provenance_code`).
+        provenance: The model's code (`affectlib.corpus.provenance.provenance_code`).
     """
 
     record: int

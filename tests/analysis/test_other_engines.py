@@ -26,7 +26,7 @@ from affectlib.analysis import (
 )
 from affectlib.analysis._frames import labels_table
 from affectlib.conversation import Conversation, Message
-from affectlib.corpus.manifest import provenance, provenance_code
+from affectlib.corpus.provenance import provenance, provenance_code
 from tests.analysis.test_provenance import BASE, made_by
 
 Query: TypeAlias = Callable[[str], Path]

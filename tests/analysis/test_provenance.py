@@ -30,7 +30,7 @@ from affectlib.analysis._frames import labels_table
 from affectlib.analysis._provenance import Provenance
 from affectlib.analysis.report._translator import Translator
 from affectlib.conversation import Conversation, Message
-from affectlib.corpus.manifest import provenance, provenance_code
+from affectlib.corpus.provenance import provenance, provenance_code
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import Artifact, load_artifact, with_digest
 from affectlib.model.calibration import sigmoid
