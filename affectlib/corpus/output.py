@@ -86,14 +86,17 @@ class OutputFile:
         with attach_filename(self.path):
             self._sink.append(parts)
 
-    def finish(self) -> FileFacts:
-        """Write what is left, wait until it is on the disk, and return the facts of the file."""
+    def finish(self) -> None:
+        """Write what is left, and wait until it is on the disk."""
         self._flush()
         with attach_filename(self.path):
             self._sink.close()
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
+
+    def facts(self) -> FileFacts:
+        """Return the facts of the finished file, before it gets its name."""
         return FileFacts.of(self._temporary)
 
     def publish(self) -> None:

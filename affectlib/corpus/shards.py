@@ -254,7 +254,8 @@ class Shards:
                 file = opened.enter_context(closing(OutputFile(path, self._schemas[level])))
                 shards = self._manifest.ordered()
                 file.append([self._layout.part(level, shard.first) for shard in shards])
-                facts[file] = file.finish()
+                file.finish()
+                facts[file] = file.facts()
             self._manifest.finish({file.path.name: each for file, each in facts.items()})
             for file in facts:
                 file.publish()
@@ -355,7 +356,8 @@ class _OpenShard:
         facts: dict[str, FileFacts] = {}
         with closing(self):
             for file in self._files.values():
-                facts[file.path.relative_to(self._folder).as_posix()] = file.finish()
+                file.finish()
+                facts[file.path.relative_to(self._folder).as_posix()] = file.facts()
             for file in self._files.values():
                 file.publish()
         for file in self._files.values():
