@@ -295,8 +295,10 @@ def _refuse_doubles(labels: Labels) -> None:
         return
     same = [name for name in (*keys, *_RESULT, *_ABOUT) if name in labels.columns]
     known = labels.rows.filter(pl.any_horizontal(pl.col(keys).is_not_null()))
-    copied = alike(known, same) or _alike_but_for_gaps(labels)
-    if copied or _alike_elsewhere(labels, same):
+    # Rows that are not alike without their record are not alike with it either.
+    some = _may_be_alike(known, [name for name in same if name != "record"] or same)
+    copied = (some and alike(known, same)) or _alike_but_for_gaps(labels)
+    if copied or (some and _alike_elsewhere(labels, same)):
         keys = keys if copied else ["conversation_id"]
         raise TableError(
             f"{labels.name}: rows with the same {' and '.join(keys)} and the same result, which "
@@ -349,10 +351,14 @@ def as_text(column: str, kind: pl.DataType | None = None) -> pl.Expr:
 
 def alike(rows: pl.DataFrame | pl.LazyFrame, keys: Sequence[str]) -> bool:
     """Tell whether rows have the same keys; null equals null."""
-    # Hashes, which take a tenth of the memory of keys, mostly rule it out.
-    hashes = rows.lazy().select(pl.struct(keys).hash()).collect(engine="streaming").to_series()
     fewer = pl.struct(keys).n_unique() < pl.len()
-    return hashes.n_unique() < len(hashes) and bool(_one(rows, fewer))
+    return _may_be_alike(rows, keys) and bool(_one(rows, fewer))
+
+
+def _may_be_alike(rows: pl.DataFrame | pl.LazyFrame, keys: Sequence[str]) -> bool:
+    """Tell whether keys have the same hash, which takes a tenth of their memory."""
+    hashes = rows.lazy().select(pl.struct(keys).hash()).collect(engine="streaming").to_series()
+    return hashes.n_unique() < len(hashes)
 
 
 def _one(rows: pl.DataFrame | pl.LazyFrame, figure: pl.Expr) -> Any:

@@ -82,7 +82,8 @@ def clustered_mean(sums: Floats, counts: Floats) -> tuple[float, Spread]:
 def effective_size(share: float, found: Spread, otherwise: float, confidence: float) -> float:
     """Return the size of the simple random sample that would be as uncertain.
 
-    It is `otherwise` where the spread says nothing, as with a share of 0 or 1.
+    It is `otherwise` where the spread says nothing, as with a share of 0 or 1 (Korn and Graubard
+    1998).
     """
     inner = share * (1 - share)
     if found.variance <= 0 or not 0 < share < 1:

@@ -293,8 +293,10 @@ def _called(labels: AnyFrame, threshold: float | OperatingPoint | None) -> Label
     source = _frames.labels_table(labels).labelled()
     if "probability" in source.columns:
         kind = source.rows.collect_schema()["probability"]
-        if not kind.is_numeric():  # no row has one, or all are certain
+        if kind == pl.Null:  # no row has one
             source = source.having(source.rows.with_columns(pl.col("probability").cast(pl.Float64)))
+        elif not kind.is_numeric():
+            raise TableError(f"{source.name}, probability: expected numbers, got {kind}")
         odd = pl.col("probability").is_between(0, 1).not_().any()
         if source.rows.select(odd).collect(engine="streaming").item():
             raise TableError(f"{source.name}, probability: values must be between 0 and 1")
