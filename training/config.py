@@ -199,13 +199,17 @@ def _override(values: dict[str, Any], override: str) -> None:
         raise RecipeError(f"--set {override}: expected KEY=VALUE, such as train.epochs=2")
     *parents, last = key.strip().split(".")
     place: Any = values
+    for parent in parents:
+        if isinstance(place, list) and parent.isdigit() and int(parent) < len(place):
+            place = place[int(parent)]
+        elif isinstance(place, dict):
+            place = place.setdefault(parent, {})
+        else:
+            raise RecipeError(f"--set {override}: {parent!r} is not in the recipe")
+    if not isinstance(place, dict):
+        raise RecipeError(f"--set {override}: {key!r} is not in the recipe")
     try:
-        for parent in parents:
-            inside = isinstance(place, list)
-            place = place[int(parent)] if inside else place.setdefault(parent, {})
         place[last] = yaml.safe_load(text)
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise RecipeError(f"--set {override}: {key!r} is not in the recipe") from error
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {override}: the value cannot be read as YAML") from error
 

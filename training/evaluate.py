@@ -56,11 +56,10 @@ class Subject:
         """Scores conversations with it."""
         return judging.Reader(self.artifact)
 
-    def classifier(self, screen: bool = True) -> AffectClassifier:
-        """Return what labels as users have it."""
-        return AffectClassifier.from_pretrained(
-            str(self.artifact.folder), engine="onnx", device="cpu", screen=screen
-        )
+    @cached_property
+    def classifier(self) -> AffectClassifier:
+        """Labels as users have them."""
+        return _classifier(self.artifact)
 
     @cached_property
     def conversations(self) -> list[LabelledConversation]:
@@ -82,6 +81,11 @@ class Subject:
         """The corpus's test split, judged by the artifact as it is."""
         rows = [from_gold(row, "corpus") for row in read_corpus("test")]
         return judging.judge_as_shipped(self.artifact, self.reader, rows)
+
+
+def _classifier(artifact: Artifact, screen: bool = True) -> AffectClassifier:
+    folder = str(artifact.folder)
+    return AffectClassifier.from_pretrained(folder, engine="onnx", device="cpu", screen=screen)
 
 
 def _choice(s: Subject) -> dict[str, Any]:
@@ -166,11 +170,13 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "small_talk": _small_talk,
     "long_chats": lambda s: hard_cases.long_chats(s.judged, s.reader),
     "consistency": lambda s: hard_cases.consistency(s.judged, s.reader),
-    "services": lambda s: shares_flagged(s.classifier(), hard_cases.SERVICES, s.data),
-    "other_kinds": lambda s: shares_flagged(s.classifier(), hard_cases.OTHER_KINDS, s.data),
-    "robustness": lambda s: hard_cases.robustness(s.classifier()),
-    "wrappings": lambda s: hard_cases.wrappings(s.classifier(), s.classifier(screen=False)),
-    "short_chats": lambda s: hard_cases.short_chats(s.classifier()),
+    "services": lambda s: shares_flagged(s.classifier, hard_cases.SERVICES, s.data),
+    "other_kinds": lambda s: shares_flagged(s.classifier, hard_cases.OTHER_KINDS, s.data),
+    "robustness": lambda s: hard_cases.robustness(s.classifier),
+    "wrappings": lambda s: hard_cases.wrappings(
+        s.classifier, _classifier(s.artifact, screen=False)
+    ),
+    "short_chats": lambda s: hard_cases.short_chats(s.classifier),
     "systems": _systems,
     "engines": lambda s: figures.compare_precision(s.artifact, s.judged, s.reader),
     "sizes": lambda s: {
@@ -194,10 +200,7 @@ def evaluate(
     only: Collection[str] = (),
     against: Sequence[str | Path] = (),
 ) -> dict[str, Any]:
-    """Measure an artifact, beside others that are run on the same conversations.
-
-    The results are fit for JSON, and say of a recipe's own artifact what it learnt from.
-    """
+    """Measure an artifact beside others, fit for JSON; of a recipe's own, say what it learnt."""
     artifact = load_artifact(str(model))
     subject = Subject(recipe, data, artifact, [_other(x) for x in against])
     about = ("name", "version", "fingerprint")

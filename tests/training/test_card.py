@@ -250,10 +250,12 @@ def test_card_says_what_is_read(bert_folder: Path) -> None:
     assert f" {artifact.windows.max_tokens} tokens" in line
 
 
-def test_card_leads_with_logs_and_studies(artifact: Artifact) -> None:
+def test_card_leads_with_logs_and_studies_and_is_short(artifact: Artifact) -> None:
     text = render(RESULTS, artifact)
     places = [text.index(f"\n### {title}") for title in ("Shared logs", "Studies", "Cues")]
     assert places == sorted(places)
+    template = Path(card.__file__).with_suffix(".md").read_text(encoding="utf-8")
+    assert len(re.sub(r"\{%.*?%\}|\{\{.*?\}\}", "", template).split()) < 1100
 
 
 def test_card_of_other_weights_is_refused(tmp_path: Path) -> None:

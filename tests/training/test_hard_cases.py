@@ -38,6 +38,7 @@ from training.evaluation.hard_cases import (
     robustness,
     shares_flagged,
     short_chats,
+    spread,
     wrappings,
 )
 from training.evaluation.judged import STUDIES
@@ -289,3 +290,9 @@ def test_rows_of_measuring_sets_have_no_more_than_they_need() -> None:
     for path in (ROBUSTNESS, SHORT_CHATS):
         for line in path.read_text(encoding="utf-8").splitlines():
             assert {*json.loads(line)} <= {"id", "language", "label", "text", "paraphrase"}
+
+
+def test_sample_of_a_set_goes_from_its_first_to_its_last_row() -> None:
+    assert spread(range(10), 4) == [0, 3, 6, 9]
+    assert spread(range(3), 5) == [0, 1, 2]
+    assert spread([], 5) == []

@@ -18,6 +18,7 @@ from training.evaluation import metrics
 
 TRUTH = np.array([1, 0, 1, 0, 0])
 SCORES = np.array([0.9, 0.8, 0.7, 0.4, 0.2])
+DECISIONS = np.array([1, 1, 0, 0, 0])
 
 
 @pytest.fixture(autouse=True)
@@ -237,3 +238,16 @@ def test_area_within_groups_counts_pairs_of_one_group_alone() -> None:
     alone = np.zeros(60)
     assert metrics.auroc_within(truth, scores, alone) == pytest.approx(metrics.auroc(truth, scores))
     assert np.isnan(metrics.auroc_within(truth, scores, truth))
+
+
+def test_rank_metrics_by_hand() -> None:
+    # Of the six pairs of a positive and a negative one is in the wrong order.
+    assert metrics.auroc(TRUTH, SCORES) == pytest.approx(5 / 6)
+    # Precision 1/1 at the first positive, 2/3 at the second.
+    assert metrics.average_precision(TRUTH, SCORES) == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_decision_metrics_by_hand() -> None:
+    assert metrics.recall(TRUTH, DECISIONS) == 1 / 2
+    assert metrics.accuracy(TRUTH, DECISIONS) == 3 / 5
+    assert metrics.f1(TRUTH, DECISIONS) == 1 / 2

@@ -128,6 +128,8 @@ def test_corpus_splits_are_apart_and_together_everything() -> None:
     assert len(train) > len(dev) > len(test) > 0
     ids = [row["id"] for row in (*train, *dev, *test)]
     assert len(ids) == len(set(ids)) == len(read_corpus())
+    with pytest.raises(ValueError, match=r"'tests'.*dev, test, train"):
+        read_corpus("tests")
 
 
 def test_pair_is_conversations_of_one_split_with_other_labels() -> None:

@@ -35,10 +35,7 @@ Taken: TypeAlias = list[tuple[SourceSettings, LabelledConversation]]
 
 
 def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
-    """Write the training windows, the encoder to start from, and the report of the mixture.
-
-    The report counts what is taken of each source, and what is left out.
-    """
+    """Write training windows, the encoder to start from, and counts of what each source gave."""
     folder = recipe.folder / "prepare"
     torch.manual_seed(recipe.seed)  # what the encoder gets anew, such as its head, is random
     taken, report = take(recipe, data)

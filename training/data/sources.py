@@ -111,7 +111,11 @@ def read_source(name: str, data: Path | None) -> Iterator[dict[str, Any]]:
 def read_corpus(split: str | None = None) -> tuple[dict[str, Any], ...]:
     """Return the rows of a split of our own corpus, or of all."""
     if split is not None:
-        return tuple(row for row in read_corpus() if row["split"] == split)
+        rows = tuple(row for row in read_corpus() if row["split"] == split)
+        if not rows:
+            splits = sorted({row["split"] for row in read_corpus()})
+            raise ValueError(f"the corpus has no split {split!r}; it has {', '.join(splits)}")
+        return rows
     rows = tuple(read_rows("corpus.jsonl"))
     for row in rows:
         if row["pair"]:  # named within its part of the corpus in the file

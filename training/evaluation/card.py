@@ -118,10 +118,7 @@ def tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
 def _table(
     values: Any, title: str, columns: Mapping[str, str], names: Sequence[str] = ("",)
 ) -> Table:
-    """Return the table of values by name, or in a list if they have none.
-
-    With two headings of names, the values lie in a mapping within the other.
-    """
+    """Return the table of values in a list or by name; by two names, in mappings of mappings."""
     listed = values if isinstance(values, list) else [values]
     rows: list[tuple[tuple[str, ...], Any]] = [((), own) for own in listed]
     for _ in names:
@@ -250,7 +247,12 @@ class _NotMeasured(jinja2.Undefined):
 
 def render(results: Mapping[str, Any], artifact: Artifact) -> str:
     """Return the card's text; what was not measured is said to be so."""
-    own_data = results.get("own_data", {})
+    own = [
+        f"{name}: {of['conversations']:,} conversations, {of['emotional']:,} of them charged "
+        f"({of['emotional'] / of['conversations']:.0%})"
+        for name, of in results.get("own_data", {}).items()
+    ]
+    given = dict(tables(results)) | _training_data(results.get("training_data", {}))
     template = jinja2.Template(
         Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
         undefined=_NotMeasured,
@@ -258,12 +260,11 @@ def render(results: Mapping[str, Any], artifact: Artifact) -> str:
         keep_trailing_newline=True,
     )
     text = template.render(
-        {name: table.markdown() for name, table in tables(results)},
-        header=header(artifact, results.get("groups", {}), bool(own_data)),
+        {name: table.markdown() for name, table in given.items()},
+        header=header(artifact, results.get("groups", {}), bool(own)),
         artifact=artifact,
         config=json.loads(artifact.file("config.json").read_text(encoding="utf-8")),
-        training_data=results.get("training_data"),
-        own_data=own_data,
+        own_data="; ".join(own),
         room=results.get("screen", {}).get("room"),
     )
     return re.sub(r"\n{3,}", "\n\n", text)
@@ -294,6 +295,16 @@ def header(artifact: Artifact, groups: Mapping[str, Any], own_data: bool = False
     }
     said = {name: value for name, value in values.items() if value}
     return f"---\n{yaml.safe_dump(said, sort_keys=False, allow_unicode=True)}---\n"
+
+
+def _training_data(report: Mapping[str, Mapping[str, int]]) -> dict[str, Table]:
+    left_out = ("near_duplicates", "same_writers")
+    columns = {name: name for name in ("conversations", "windows", "emotional", "left out")}
+    rows = {
+        name: dict.fromkeys(columns, 0) | of | {"left out": sum(of.get(n, 0) for n in left_out)}
+        for name, of in report.items()
+    }
+    return {"training_data": _table(rows, "", columns, ["source"])} if rows else {}
 
 
 def short_table(results: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ TURNS = (4, 20)
 """User turns of the chats that are put together."""
 Row = Mapping[str, str]
 Rewriting = Callable[[str, random.Random], str]
+T = TypeVar("T")
 Turn = tuple[Message, ...]
 Pool = tuple[str, int]
 """A language, and which calibration judges."""
@@ -180,10 +181,7 @@ def charged_lines() -> list[Row]:
 
 
 def wrappings(screened: AffectClassifier, unscreened: AffectClassifier) -> dict[str, Any]:
-    """Measure how many charged lines are lost in each wrapping, by the screen and by the encoder.
-
-    These are lines that the encoder finds by themselves.
-    """
+    """Measure how many lines that the encoder finds are lost in each wrapping, and by what."""
     lines = charged_lines()
     plain = flags_of(unscreened, [row["text"] for row in lines])
     found = [row for row, flag in zip(lines, plain, strict=True) if flag]
@@ -220,17 +218,18 @@ def flags_of(classifier: AffectClassifier, chats: Sequence[Any]) -> NDArray[np.b
 def shares_flagged(
     classifier: AffectClassifier, sets: Sequence[str], data: Path | None
 ) -> dict[str, Any]:
-    """Return the share of conversations labelled emotional, of each set and of all.
-
-    Of the unseen ones of each set at most `SAMPLE` are taken, at even distances.
-    """
+    """Return the share of unseen conversations labelled emotional, of each set and of all."""
     flags = {}
     for name in sets:
-        chats = [*_unseen(name, data)]
-        places = np.linspace(0, len(chats) - 1, min(SAMPLE, len(chats))).astype(int)
-        flags[name] = flags_of(classifier, [chats[place] for place in places])
+        flags[name] = flags_of(classifier, spread([*_unseen(name, data)], SAMPLE))
     flags = {"all": np.concatenate([*flags.values()]), **flags}
     return {name: proportion(own) for name, own in flags.items()}
+
+
+def spread(rows: Sequence[T], most: int) -> list[T]:
+    """Return at most so many of the rows, at even distances from the first to the last."""
+    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)
+    return [rows[place] for place in places]
 
 
 def _unseen(name: str, data: Path | None) -> Iterator[Conversation]:

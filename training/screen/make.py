@@ -326,12 +326,14 @@ def mean_shift(found: NDArray[np.float32], meant: NDArray[np.float32], highest: 
 
     The screen's are those of windows that it settles, before they are cut at the `highest`.
     """
+    if not len(found):
+        return 0.0
+    wanted = float(np.mean(sigmoid(meant)))
 
     def gap(shift: float) -> float:
-        cut = np.minimum(found + shift, highest)
-        return float(np.mean(sigmoid(cut))) - float(np.mean(sigmoid(meant)))
+        return float(np.mean(sigmoid(np.minimum(found + shift, highest)))) - wanted
 
     most = 10.0
-    if not len(found) or gap(-most) >= 0 or gap(most) <= 0:
+    if gap(-most) >= 0 or gap(most) <= 0:
         return 0.0
     return float(brentq(gap, -most, most))
