@@ -174,3 +174,7 @@ def test_ids_of_the_majority_are_no_formulas_and_are_read_back(tmp_path: Path) -
     written = pl.read_csv(paths[2])["conversation_id"]
     assert not any(name.startswith(("=", "-")) for name in written)
     assert sorted(read_labels(paths[2]).collect()["conversation_id"]) == sorted(ids)
+
+
+def test_the_majority_names_no_annotator_where_only_people_answered() -> None:
+    assert "annotator" not in majority(sheet(0), sheet(1), sheet(2)).columns

@@ -19,6 +19,7 @@ from affectlib import cli
 from affectlib.analysis import AnalysisWarning, TableError, disagreements, evaluate
 from affectlib.analysis._measures import Measured, measures
 from affectlib.analysis.evaluation import RANKING
+from affectlib.corpus.manifest import Manifest
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import load_artifact
 from tests.analysis.known import filled_in
@@ -233,7 +234,10 @@ def test_without_probabilities_three_measures_are_missing_and_no_threshold_judge
     for labels in (none, none.drop("probability")):
         found = figures(evaluate(labels, filled()))
         assert {name for name, row in found.items() if row["estimate"] is None} == {*RANKING}
-        with pytest.raises(TableError, match="probability"):
+        problem = (
+            "no row with a gold label has one" if labels is none else "no column 'probability'"
+        )
+        with pytest.raises(TableError, match=problem):
             evaluate(labels, filled(), threshold=0.5)
 
 
@@ -302,6 +306,7 @@ def test_the_plot_names_whose_answers_they_are(
     filled().with_columns(annotator=pl.lit(annotator)).write_csv(files / "filled.csv")
     plot = files / "plot.svg"
     assert run(files, "--plot", str(plot.with_suffix(".pdf"))) == 2
+    assert "the plot is an SVG file" in capsys.readouterr().err
     plot.write_text("mine", encoding="utf-8")
     assert run(files, "--plot", str(plot)) == 2
     assert "name another output or give --overwrite" in capsys.readouterr().err
@@ -355,3 +360,23 @@ def test_warnings_name_the_file(files: Path, capsys: Any) -> None:
     filled().filter(pl.col("gold") == "task").write_csv(files / "filled.csv")
     assert run(files) == 2
     assert f"gold is {files / 'filled.csv'}" in capsys.readouterr().err
+
+
+def test_text_is_read_as_the_labels_were_made(files: Path, capsys: Any) -> None:
+    ids = PEOPLE.conversations.sort("record")["conversation_id"]
+    rows = [f"{name},user,secret {place}" for place, name in enumerate(ids)]
+    chats = files / "chats.csv"
+    chats.write_text("\n".join(["chat,who,words", *rows]), encoding="utf-8")
+    assert run(files, "--show-text", str(chats)) == 2  # nothing says what the columns are
+    columns = {"conversation_id": "chat", "role": "who", "content": "words"}
+    options = {"format": "table", "columns": columns, "branches": "active"}
+    Manifest(files / "labels.parquet.manifest", {"options": options}).write()
+    capsys.readouterr()
+    assert run(files, "--worst", "3", "--show-text", str(chats)) == 0
+    assert capsys.readouterr().out.count("    secret ") == 3
+
+
+def test_true_and_false_are_no_probabilities() -> None:
+    labels = PEOPLE.conversations.with_columns(probability=pl.col("label") == "emotional")
+    with pytest.raises(TableError, match="probability: expected numbers, got Boolean"):
+        evaluate(labels, filled())

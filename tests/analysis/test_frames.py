@@ -89,9 +89,11 @@ def test_files_are_read_as_they_were_written(tmp_path, suffix):
             | {"weight": [2.5e-05, 12.0], "gold": ["true", "unsure"], "note": ["1,5", "or 2"]},
         ),
         (  # R writes gaps as NA, which is also Namibia
-            "user_id,score,age,moved,place\n7,1.5,30,TRUE,NA\nNA,NA,NA,NA,FR\n8,2,41,FALSE,FR\n",
+            "user_id,score,age,moved,place,weight\n7,1.5,30,TRUE,NA,1.0\n"
+            "NA,NA,NA,NA,FR,2.0\n8,2,41,FALSE,FR,NA\n",
             {"user_id": ["7", "NA", "8"], "score": [1.5, None, 2.0], "age": [30, None, 41]}
-            | {"moved": [True, None, False], "place": ["NA", "FR", "FR"]},
+            | {"moved": [True, None, False], "place": ["NA", "FR", "FR"]}
+            | {"weight": [1.0, 2.0, None]},
         ),
     ],
 )

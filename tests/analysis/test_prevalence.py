@@ -17,6 +17,7 @@ from affectlib.analysis import (
     measured_accuracy,
     prevalence,
 )
+from affectlib.analysis._correction import Apparent, ErrorRates
 from affectlib.analysis.prevalence import headline_method
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import load_artifact
@@ -382,3 +383,25 @@ def test_only_what_rests_on_hand_labels_may_be_the_headline():
     assert headline_method(without + shown) == "ppi"
     assert headline_method([*shown[:1], shown[1] | {"suppressed": True}]) == "gold"
     assert headline_method([shown[0] | {"estimate": None}]) is None
+
+
+@pytest.mark.filterwarnings("ignore:gold, gold. 1 is read as:affectlib.analysis.AnalysisWarning")
+@pytest.mark.parametrize("answers", [["yes", "no"], ["TRUE", "false"], [1, 0], [True, False]])
+def test_answers_have_synonyms_and_gaps(answers):
+    sheet = pl.DataFrame({"record": [*range(40)], "gold": answers * 20}, strict=False)
+    sheet = sheet.with_columns(weight=1.0)
+    first = prevalence(PEOPLE.conversations, sheet, min_users=0)
+    assert figures(first)["gold"]["estimate"] == 0.5
+    gaps = sheet.with_columns(pl.col("gold").cast(pl.String)).vstack(
+        pl.DataFrame({"record": [90, 91, 92], "gold": ["unsure", "", None], "weight": 1.0})
+    )
+    with pytest.warns(AnalysisWarning, match="3 of 43 rows have no answer"):
+        assert figures(prevalence(PEOPLE.conversations, gaps, min_users=0))["gold"]["gold"] == 40
+
+
+def test_with_a_perfect_classifier_nothing_is_left_to_correct():
+    errors = ErrorRates.measured(Accuracy(10**6, 0, 10**6, 0))
+    perfect = errors.share(Apparent(0.1, 1000, 1000), 0.95)
+    assert perfect.estimate == pytest.approx(0.1)
+    assert perfect.low == pytest.approx(0.0829, abs=0.001)
+    assert perfect.high == pytest.approx(0.1202, abs=0.001)

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import tracemalloc
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -107,8 +106,28 @@ def test_conversation_rows(tmp_path: Path) -> None:
         6, 2, 2, 4, 6, 21, seconds, str(dst), expected=6, dropped={"not_text": 1}, empty=1
     )
     assert summary.emotional_share == pytest.approx(2 / 3)
-    plain = {"repaired": [], "not_kept": [], "emotional_share": summary.emotional_share}
-    assert json.loads(json.dumps(summary.to_dict())) == asdict(summary) | plain
+    assert json.loads(json.dumps(summary.to_dict())) == {
+        "conversations": 6,
+        "emotional": 2,
+        "failed": 2,
+        "user_messages": 4,
+        "messages": 6,
+        "truncated_tokens": 21,
+        "seconds": seconds,
+        "path": str(dst),
+        "resumed": 0,
+        "expected": 6,
+        "finished_before": False,
+        "repaired": [],
+        "dropped": {"not_text": 1},
+        "empty": 1,
+        "not_kept": [],
+        "unlike": None,
+        "foreign": None,
+        "skipped": {},
+        "emotional_share": summary.emotional_share,
+        "screened": 0,
+    }
 
 
 def test_message_rows(tmp_path: Path) -> None:
@@ -246,8 +265,18 @@ def test_the_input_is_never_overwritten(tmp_path: Path, name: str) -> None:
         ("out.csv", {"classifier": "affect-small"}, InputTypeError, "AffectClassifier, got str"),
         ("out.csv", {"resume": True, "overwrite": True}, OptionError, "contradict"),
         ("out.csv", {"workers": 0}, OptionError, "at least 1"),
-        ("out", {"output_format": "xml"}, OptionError, "'xml'; use parquet, jsonl, csv"),
-        ("out.csv", {"output_format": "jsonl"}, OptionError, "suffix is not that of the format"),
+        (
+            "out",
+            {"output_format": "xml"},
+            OptionError,
+            "unknown output format 'xml'; use parquet, jsonl, csv",
+        ),
+        (
+            "out.csv",
+            {"output_format": "jsonl"},
+            OptionError,
+            "its suffix is not that of the format",
+        ),
         ("-", {"level": "both"}, OptionError, "one table"),
         ("-", {"resume": True}, OptionError, "cannot be resumed"),
         ("-", {"output_format": "csv"}, OptionError, "JSON Lines"),
@@ -404,3 +433,29 @@ def test_the_real_classifier(tmp_path: Path, tiny_folder: Path, level: Any) -> N
     labelled = first if level == "conversation" else first.messages[0]
     assert (rows[0]["label"], rows[0]["probability"]) == (labelled.label, labelled.probability)
     assert all(SECRET not in str(row) for row in rows)
+
+
+def test_files_that_were_skipped_are_in_the_summary(tmp_path: Path) -> None:
+    folder = tmp_path / "chats"
+    folder.mkdir()
+    source(folder, record("so sad"), record("x"))
+    prose = folder / "prose.jsonl"
+    prose.write_text(f"{SECRET}\n{json.dumps(record('x'))}\n")
+    seen: list[LabelSummary] = []
+    summary = label(folder, tmp_path / "out.csv", progress=seen.append)
+    assert (summary.conversations, summary.failed) == (2, 0)
+    assert summary.skipped == {"it has no known format": 1}
+    assert summary.to_dict()["skipped"] == summary.skipped
+    assert label(folder, tmp_path / "out.csv").skipped == {}  # nothing was done
+
+
+def test_columns_reach_the_reader(tmp_path: Path) -> None:
+    src = tmp_path / "in.csv"
+    src.write_text("chat,who,words\n7,user,so sad\n")
+    given = {"conversation_id": "chat", "role": "who", "content": "words"}
+    assert (
+        label(
+            src, tmp_path / "out.csv", options=ReadOptions(columns=given, format="table")
+        ).emotional
+        == 1
+    )

@@ -129,6 +129,7 @@ def test_missing_key_is_named(folder, key):
         ({"theme_thresholds": dict.fromkeys(THEMES, -0.1)}, '"theme_thresholds.* between 0 and 1'),
         ({"theme_thresholds": []}, '"theme_thresholds" has the wrong type, list'),
         ({"files": {"../../secret": "0" * 64}}, '"files"'),
+        ({"cue_thresholds": {"seeks_support": 0.4}}, '"cue_thresholds.shares_feelings"'),
         ({"files": {"tokenizer.json": 3}}, r'"files\.tokenizer\.json" must be a SHA-256'),
         ({"files": {"tokenizer.json": "ABC"}}, r'"files\.tokenizer\.json" must be a SHA-256'),
         ({"files": []}, '"files" has the wrong type, list'),
