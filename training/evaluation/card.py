@@ -301,7 +301,7 @@ def _training_data(report: Mapping[str, Mapping[str, int]]) -> dict[str, Table]:
     left_out = ("near_duplicates", "same_writers")
     columns = {name: name for name in ("conversations", "windows", "emotional", "left out")}
     rows = {
-        name: dict.fromkeys(columns, 0) | of | {"left out": sum(of.get(n, 0) for n in left_out)}
+        name: {**dict.fromkeys(columns, 0), **of, "left out": sum(of.get(n, 0) for n in left_out)}
         for name, of in report.items()
     }
     return {"training_data": _table(rows, "", columns, ["source"])} if rows else {}

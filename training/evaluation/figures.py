@@ -380,7 +380,7 @@ def agreement(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def compare_precision(
     artifact: Artifact, judged: Sequence[Judged], reader: Reader
 ) -> dict[str, Any]:
-    """Compare the int8 ONNX with the fp16 safetensors in fp32, on shared logs or else the corpus."""
+    """Compare the int8 ONNX with fp16 safetensors in fp32, on shared logs or else the corpus."""
     chosen = of_group(judged, "shared logs") or judged
     encoded = reader.encoder.encode([j.conversation for j in chosen])
     windows = [window for group in encoded for window in group]
